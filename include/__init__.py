@@ -1,0 +1,1 @@
+"""The logic of the platform: the only package that DAGs import."""

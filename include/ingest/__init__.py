@@ -1,0 +1,1 @@
+"""From a vendor's file or API page to loaded rows and quarantine."""

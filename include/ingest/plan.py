@@ -1,0 +1,108 @@
+"""What an ingest run plans and what it has done, handed from task to task through the lake.
+
+XCom carries only the keys of these documents: a run over thousands of files would fill the
+metadata database otherwise, and a task on another worker can read the lake but no disk.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class KnownVersion(_Document):
+    """The current ledger row of one (source contract, object key)."""
+
+    load_id: int
+    checksum: str
+    etag: str
+    generation: int
+    contract_fingerprint: str
+
+
+class Candidate(_Document):
+    """A file that discovery found new or changed: not yet read, so its content may be known.
+
+    ``location`` is the lake key to read: the source's own file, or, for an API page or a replay,
+    the version in raw. ``raw_location`` and ``landed_at`` (UTC) are set when it lies in raw already.
+    ``earlier_loads`` counts the ledger rows of the same contract and key.
+    """
+
+    object_key: str
+    location: str
+    size_bytes: int
+    etag: str
+    earlier_loads: int
+    current: KnownVersion | None = None
+    raw_location: str | None = None
+    landed_at: datetime | None = None
+
+
+class Batch(_Document):
+    """Candidates of one source contract that one conform task takes."""
+
+    batch_id: str
+    source_contract: str
+    candidates: tuple[Candidate, ...]
+
+
+class LandedFile(_Document):
+    """One immutable file version in raw, with the load_id that it will be loaded under.
+
+    ``landed_on`` is the date of ``landed_at`` (UTC) in the source's time zone.
+    ``replaces`` is the load that this version retires (dataset loaded by ``replace``), if any.
+    """
+
+    load_id: int
+    object_key: str
+    raw_location: str
+    size_bytes: int
+    checksum: str
+    etag: str
+    generation: int
+    landed_at: datetime
+    landed_on: date
+    replaces: int | None = None
+
+
+class UnchangedFile(_Document):
+    """A candidate whose content proved to be the current version: only its etag is noted."""
+
+    load_id: int
+    etag: str
+
+
+class ConformedFile(_Document):
+    """What conform made of one landed file.
+
+    rows_read = rows_conformed + rows_quarantined + rows_duplicate, always.
+    Business dates are the least and greatest of the conformed rows, in the source's time zone.
+    """
+
+    landed: LandedFile
+    rows_read: int
+    rows_conformed: int
+    rows_quarantined: int
+    rows_duplicate: int
+    business_date_from: date | None = None
+    business_date_to: date | None = None
+
+
+class ConformedBatch(_Document):
+    """What one conform task leaves for the loader. Locations are lake keys; None means no rows."""
+
+    batch_id: str
+    source_contract: str
+    source: str
+    dataset: str
+    contract_version: str
+    contract_fingerprint: str
+    files: tuple[ConformedFile, ...]
+    unchanged: tuple[UnchangedFile, ...] = ()
+    parquet_location: str | None = None
+    quarantine_location: str | None = None

@@ -1,0 +1,281 @@
+"""The one module that knows the environment.
+
+``load_settings()`` reads ``VENDING_ENV`` and the documented variables once, checks them and
+returns a frozen object. Nothing else under ``dags/``, ``include/`` or ``plugins/`` reads
+``os.environ``. Building settings touches neither the network nor Airflow's metadata, so a DAG file
+may do it while it is parsed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+# On MWAA include/ and dbt/ travel under dags/, so everything is found relative to this file.
+CODE_ROOT = Path(__file__).resolve().parents[1]
+
+BUSINESS_TIME_ZONE = "Asia/Tokyo"
+
+
+class SettingsError(ValueError):
+    """A setting is missing or wrong; the message names the variable and the remedy."""
+
+
+class Environment(StrEnum):
+    DEV = "dev"
+    STAGING = "staging"
+    PROD = "prod"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DiskLakeSettings(_Frozen):
+    """The lake of a laptop: folders below one root."""
+
+    kind: Literal["disk"] = "disk"
+    root: Path
+
+
+class ObjectLakeSettings(_Frozen):
+    """The lake in S3 or an S3-compatible store, reached through an Airflow connection."""
+
+    kind: Literal["object_store"] = "object_store"
+    bucket: str = Field(min_length=3, max_length=63, pattern=r"^[a-z0-9][a-z0-9.-]+[a-z0-9]$")
+    connection_id: str = Field(min_length=1)
+    encryption: Literal["AES256", "aws:kms"]
+    kms_key_id: str | None = None
+
+    @model_validator(mode="after")
+    def _kms_needs_a_key(self) -> ObjectLakeSettings:
+        if self.encryption == "aws:kms" and not self.kms_key_id:
+            raise ValueError("set VENDING_KMS_KEY_ID to the key that encrypts the lake")
+        return self
+
+
+LakeSettings = Annotated[DiskLakeSettings | ObjectLakeSettings, Field(discriminator="kind")]
+
+
+class DuckDBSettings(_Frozen):
+    kind: Literal["duckdb"] = "duckdb"
+    path: Path
+    snapshot_path: Path
+
+
+class SnowflakeSettings(_Frozen):
+    kind: Literal["snowflake"] = "snowflake"
+    connection_id: str = Field(min_length=1)
+    database: str = Field(min_length=1)
+    warehouse: str = Field(min_length=1)
+    load_schema: str = Field(min_length=1)
+
+
+WarehouseSettings = Annotated[DuckDBSettings | SnowflakeSettings, Field(discriminator="kind")]
+
+
+class ConformLimits(_Frozen):
+    """What one conform task may use.
+
+    ``memory_mb`` bounds DuckDB, not the interpreter around it (about 150 MB with Airflow loaded).
+    """
+
+    memory_mb: int = Field(ge=64)
+    threads: int = Field(ge=1)
+    batch_bytes: int = Field(ge=1_000_000)
+    batch_files: int = Field(ge=1)
+
+
+class Settings(_Frozen):
+    """All that differs between dev, staging and prod.
+
+    Schedules are cron expressions in UTC; None means that a run is started by hand or by an asset.
+    """
+
+    environment: Environment
+    lake: LakeSettings
+    warehouse: WarehouseSettings
+    conform: ConformLimits
+    dbt_threads: int = Field(ge=1)
+    retries: int = Field(ge=0)
+    retry_delay_seconds: int = Field(ge=0)
+    ingest_schedule: str | None
+    transform_schedule: str | None
+    slack_connection_id: str
+    sns_topic_arn: str | None = None
+
+    @property
+    def dbt_target(self) -> str:
+        """The name of the dbt target, which is the environment's."""
+        return self.environment.value
+
+    @property
+    def dbt_project_path(self) -> Path:
+        return CODE_ROOT / "dbt"
+
+    @property
+    def dbt_manifest_path(self) -> Path:
+        """Where the manifest built for this target lies: outside dbt's own target folder."""
+        return self.dbt_project_path / "manifests" / f"{self.dbt_target}.json"
+
+
+def load_settings(variables: Mapping[str, str] | None = None) -> Settings:
+    """Read and check the settings; ``variables`` defaults to the process environment.
+
+    Raises SettingsError with one line for each mistake.
+    """
+    source = os.environ if variables is None else variables
+    name = source.get("VENDING_ENV", Environment.DEV.value)
+    try:
+        environment = Environment(name)
+    except ValueError:
+        raise SettingsError(
+            f"VENDING_ENV is {name!r}; set it to one of {', '.join(Environment)}."
+        ) from None
+    build = _BUILDERS[environment]
+    try:
+        return build(_Variables(source, environment))
+    except ValidationError as error:
+        raise SettingsError(_explain(environment, error)) from None
+
+
+@lru_cache(maxsize=1)
+def current_settings() -> Settings:
+    """The settings of this process, read once."""
+    return load_settings()
+
+
+
+
+class _Variables:
+    """Typed look-ups with an error that names the variable."""
+
+    def __init__(self, source: Mapping[str, str], environment: Environment) -> None:
+        self._source = source
+        self._environment = environment
+
+    def text(self, name: str, default: str | None = None) -> str:
+        value = self._source.get(name) or default
+        if value is None:
+            raise SettingsError(f"{name} is not set; {self._environment} needs it.")
+        return value
+
+    def optional(self, name: str) -> str | None:
+        return self._source.get(name) or None
+
+    def number(self, name: str, default: int) -> int:
+        value = self._source.get(name) or str(default)
+        try:
+            return int(value)
+        except ValueError:
+            raise SettingsError(f"{name} is {value!r}; set it to a whole number.") from None
+
+
+def _limits(variables: _Variables, *, memory_mb: int, threads: int) -> ConformLimits:
+    return ConformLimits(
+        memory_mb=variables.number("VENDING_CONFORM_MEMORY_MB", memory_mb),
+        threads=variables.number("VENDING_CONFORM_THREADS", threads),
+        batch_bytes=variables.number("VENDING_BATCH_BYTES", 256_000_000),
+        batch_files=variables.number("VENDING_BATCH_FILES", 5_000),
+    )
+
+
+def _dev(variables: _Variables) -> Settings:
+    root = Path(variables.text("VENDING_DATA_DIR", str(CODE_ROOT / "data"))).expanduser().resolve()
+    return Settings(
+        environment=Environment.DEV,
+        lake=DiskLakeSettings(root=root),
+        warehouse=DuckDBSettings(
+            path=root / "dbt_dev.duckdb", snapshot_path=root / "snapshot" / "vending.duckdb"
+        ),
+        conform=_limits(variables, memory_mb=256, threads=2),
+        dbt_threads=variables.number("VENDING_DBT_THREADS", 2),
+        retries=2,
+        retry_delay_seconds=variables.number("VENDING_RETRY_DELAY_SECONDS", 5),
+        ingest_schedule=None,
+        transform_schedule=None,
+        slack_connection_id="slack",
+    )
+
+
+def _cloud(
+    variables: _Variables,
+    *,
+    environment: Environment,
+    encryption: Literal["AES256", "aws:kms"],
+    suffix: str,
+    threads: int,
+    ingest_schedule: str,
+    transform_schedule: str,
+) -> Settings:
+    company = variables.text("VENDING_COMPANY")
+    return Settings(
+        environment=environment,
+        lake=ObjectLakeSettings(
+            bucket=variables.text(
+                "VENDING_LAKE_BUCKET", f"{company}-vending-data-{environment.value}"
+            ),
+            connection_id=variables.text("VENDING_LAKE_CONNECTION", "lake"),
+            encryption=encryption,
+            kms_key_id=variables.optional("VENDING_KMS_KEY_ID"),
+        ),
+        warehouse=SnowflakeSettings(
+            connection_id=variables.text("VENDING_SNOWFLAKE_CONNECTION", "snowflake"),
+            database=variables.text("VENDING_SNOWFLAKE_DATABASE", f"VENDING_DATA_{suffix}"),
+            warehouse=variables.text("VENDING_SNOWFLAKE_WAREHOUSE", f"COMPUTE_WH_{suffix}"),
+            load_schema=variables.text("VENDING_SNOWFLAKE_LOAD_SCHEMA", "STAGING"),
+        ),
+        conform=_limits(variables, memory_mb=256, threads=1),
+        dbt_threads=variables.number("VENDING_DBT_THREADS", threads),
+        retries=3,
+        retry_delay_seconds=variables.number("VENDING_RETRY_DELAY_SECONDS", 300),
+        ingest_schedule=ingest_schedule,
+        transform_schedule=transform_schedule,
+        slack_connection_id="slack",
+        sns_topic_arn=variables.optional("VENDING_SNS_TOPIC_ARN"),
+    )
+
+
+def _staging(variables: _Variables) -> Settings:
+    return _cloud(
+        variables,
+        environment=Environment.STAGING,
+        encryption="AES256",
+        suffix="STG",
+        threads=4,
+        ingest_schedule="0 1 * * *",
+        transform_schedule="0 3 * * *",
+    )
+
+
+def _prod(variables: _Variables) -> Settings:
+    return _cloud(
+        variables,
+        environment=Environment.PROD,
+        encryption="aws:kms",
+        suffix="PROD",
+        threads=8,
+        ingest_schedule="0 2 * * *",
+        transform_schedule="0 4 * * *",
+    )
+
+
+_BUILDERS = {
+    Environment.DEV: _dev,
+    Environment.STAGING: _staging,
+    Environment.PROD: _prod,
+}
+
+
+def _explain(environment: Environment, error: ValidationError) -> str:
+    lines = [
+        f"{'.'.join(str(part) for part in mistake['loc'])}: {mistake['msg']}"
+        for mistake in error.errors()
+    ]
+    return f"The settings for {environment} are wrong: " + "; ".join(lines) + "."
