@@ -1,0 +1,330 @@
+"""What a contract says, as frozen and checked data.
+
+A dataset contract is one raw table; a source contract is one vendor's format and its mapping to a
+dataset. Both are read from Open Data Contract Standard YAML by `include.contracts.reader`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from functools import cached_property
+
+
+class ContractError(ValueError):
+    """A contract is wrong; the message names the file, the field and the remedy."""
+
+
+class FieldType(StrEnum):
+    """The logical types of the standard that a raw table can hold."""
+
+    TEXT = "string"
+    INTEGER = "integer"
+    DECIMAL = "number"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    TIMESTAMP = "timestamp"
+    JSON = "object"
+
+
+class LoadMode(StrEnum):
+    """What a new file version does to the earlier one: retire its rows, or stay beside it."""
+
+    REPLACE = "replace"
+    APPEND = "append"
+
+
+class Classification(StrEnum):
+    """Personal fields are read so that a row's structure is known, and never stored."""
+
+    PUBLIC = "public"
+    INTERNAL = "internal"
+    PERSONAL = "personal"
+
+
+class Dialect(StrEnum):
+    """The warehouses that the raw tables can live in."""
+
+    DUCKDB = "duckdb"
+    SNOWFLAKE = "snowflake"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a dataset.
+
+    ``physical_type`` is the column's SQL type, the same on both warehouses. ``minimum`` and
+    ``maximum`` are inclusive; those of a timestamp are dates, in UTC, and its maximum is the last
+    day. ``reference`` (``dataset.field``) informs and is not enforced: a sale of a machine that no
+    master knows is kept. A ``derived`` field is computed from another and no source maps it.
+    """
+
+    name: str
+    description: str
+    type: FieldType
+    physical_type: str
+    required: bool = False
+    key_position: int | None = None
+    minimum: Decimal | date | None = None
+    maximum: Decimal | date | None = None
+    allowed_values: tuple[str, ...] = ()
+    pattern: str | None = None
+    classification: Classification = Classification.INTERNAL
+    reference: str | None = None
+    derived: bool = False
+
+    @property
+    def is_personal(self) -> bool:
+        return self.classification is Classification.PERSONAL
+
+    @property
+    def scale(self) -> int:
+        """Digits after the decimal point; 0 for a type that has none."""
+        match = re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", self.physical_type)
+        return int(match[2]) if match else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table in the warehouse."""
+
+    name: str
+    physical_type: str
+    required: bool
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class BusinessDate:
+    """The field that holds a row's date in the source's own time zone.
+
+    With ``event_time`` the date is computed from that timestamp; without, the source writes it.
+    """
+
+    field: str
+    event_time: str | None = None
+
+
+SOURCE_COLUMN = Column("_source", "VARCHAR", True, "The vendor that the row came from.")
+LOAD_ID_COLUMN = Column(
+    "_load_id", "BIGINT", True, "The load that brought the row; see ops.load_history."
+)
+EXTRA_COLUMN = Column(
+    "_extra",
+    "VARCHAR",
+    False,
+    "JSON object of the columns that the source contract does not know; null where there are none.",
+)
+
+
+@dataclass(frozen=True)
+class DatasetContract:
+    """One raw table: its fields, its key within a source, and how a new version is loaded."""
+
+    name: str
+    version: str
+    owner: str
+    description: str
+    grain: str
+    load_mode: LoadMode
+    business_date: BusinessDate
+    fields: tuple[Field, ...]
+
+    @cached_property
+    def key(self) -> tuple[str, ...]:
+        """The fields that identify a row of one source, in the contract's order."""
+        keyed = [field for field in self.fields if field.key_position is not None]
+        return tuple(field.name for field in sorted(keyed, key=lambda field: field.key_position))
+
+    @cached_property
+    def stored_fields(self) -> tuple[Field, ...]:
+        """The fields that reach the raw table: all but the personal ones."""
+        return tuple(field for field in self.fields if not field.is_personal)
+
+    @cached_property
+    def raw_columns(self) -> tuple[Column, ...]:
+        """The columns of the raw table, in order, the technical ones last."""
+        fields = (
+            Column(field.name, field.physical_type, field.required, field.description)
+            for field in self.stored_fields
+        )
+        return (*fields, SOURCE_COLUMN, LOAD_ID_COLUMN, EXTRA_COLUMN)
+
+    def field(self, name: str) -> Field:
+        """The field of that name. Raises KeyError."""
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise KeyError(f"{name} is no field of {self.name}")
+
+
+@dataclass(frozen=True, slots=True)
+class CsvFormat:
+    """Delimited text, one record a line, with a header line.
+
+    ``encoding`` is a Python codec name; a byte order mark is tolerated in UTF-8.
+    ``is_multiline`` lets a quoted field hold line ends, so that a record spans several lines.
+    """
+
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    quote: str = '"'
+    is_multiline: bool = False
+
+    @property
+    def is_utf8(self) -> bool:
+        return self.encoding == "utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class JsonLinesFormat:
+    """One JSON object a line after a first line that describes the page, in UTF-8."""
+
+    encoding: str = "utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiEndpoint:
+    """Where an API's items are and how it pages.
+
+    Host, port and token belong to the Airflow connection, so that no ledger key holds them.
+    ``next_cursor_header`` carries the cursor of the next page, ``has_more_header`` says whether
+    there is one.
+    """
+
+    connection_id: str
+    path: str
+    page_size: int
+    page_size_parameter: str
+    cursor_parameter: str
+    next_cursor_header: str
+    has_more_header: str
+    items_field: str
+
+
+@dataclass(frozen=True, slots=True)
+class FieldMapping:
+    """How a source gives one dataset field.
+
+    From ``columns`` (as the vendor's header writes them; the first that has a value wins), or from
+    ``constant``, or, with neither, not at all: the field is null. ``time_zone`` is the IANA zone of
+    a timestamp that is written without an offset; without it the offset must be written.
+    ``is_trimmed`` takes blanks off both ends. ``has_float_noise`` accepts a decimal as binary
+    floating point prints it (0.30000000000000004) and restores the number that was meant.
+    """
+
+    field: Field
+    columns: tuple[str, ...] = ()
+    constant: str | None = None
+    time_zone: str | None = None
+    is_trimmed: bool = False
+    has_float_noise: bool = False
+
+    @property
+    def is_mapped(self) -> bool:
+        return bool(self.columns) or self.constant is not None
+
+
+@dataclass(frozen=True)
+class SourceContract:
+    """One kind of file or API of one vendor, and its mapping to a dataset.
+
+    ``id`` is ``<source>.<dataset>``. ``fingerprint`` changes when anything changes that can change
+    a row: it leaves out descriptions, owners and versions. ``file_pattern`` matches a whole file
+    name, ``folder`` (if given) the folder that directly holds the file. ``mappings`` has one entry
+    for each dataset field that is not derived, in the dataset's order.
+    """
+
+    id: str
+    source: str
+    dataset: DatasetContract
+    version: str
+    fingerprint: str
+    description: str
+    time_zone: str
+    format: CsvFormat | JsonLinesFormat
+    mappings: tuple[FieldMapping, ...]
+    ignored_columns: tuple[str, ...]
+    personal_columns: frozenset[str]
+    file_pattern: re.Pattern[str] | None = None
+    folder: str | None = None
+    api: ApiEndpoint | None = None
+
+    @cached_property
+    def mapped_columns(self) -> tuple[str, ...]:
+        """Every column that a field is taken from, each once, in the order of the fields."""
+        return tuple(dict.fromkeys(c for mapping in self.mappings for c in mapping.columns))
+
+    @cached_property
+    def known_columns(self) -> frozenset[str]:
+        """Mapped and ignored columns; any other column of a file goes to ``_extra``."""
+        return frozenset((*self.mapped_columns, *self.ignored_columns))
+
+    def missing_columns(self, header: frozenset[str]) -> tuple[str, ...]:
+        """The fields' columns without which a file cannot be read, given those it has.
+
+        A field is readable if any of its columns is there; a nullable field may go without.
+        """
+        return tuple(
+            mapping.columns[0]
+            for mapping in self.mappings
+            if mapping.columns and mapping.field.required and header.isdisjoint(mapping.columns)
+        )
+
+    def matches(self, object_key: str) -> bool:
+        """Whether a file with that key (forward slashes) is of this contract."""
+        if self.file_pattern is None:
+            return False
+        *folders, name = object_key.split("/")
+        if self.folder is not None and (not folders or folders[-1] != self.folder):
+            return False
+        return self.file_pattern.fullmatch(name) is not None
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Every contract of the repository."""
+
+    datasets: tuple[DatasetContract, ...]
+    sources: tuple[SourceContract, ...]
+
+    @property
+    def file_sources(self) -> tuple[SourceContract, ...]:
+        return tuple(source for source in self.sources if source.api is None)
+
+    @property
+    def api_sources(self) -> tuple[SourceContract, ...]:
+        return tuple(source for source in self.sources if source.api is not None)
+
+    def dataset(self, name: str) -> DatasetContract:
+        """The dataset contract of that name. Raises KeyError."""
+        for dataset in self.datasets:
+            if dataset.name == name:
+                return dataset
+        raise KeyError(f"no dataset contract is called {name}")
+
+    def source(self, contract_id: str) -> SourceContract:
+        """The source contract with that id (``<source>.<dataset>``). Raises KeyError."""
+        for source in self.sources:
+            if source.id == contract_id:
+                return source
+        raise KeyError(f"no source contract has the id {contract_id}")
+
+    def sources_for(self, object_key: str) -> tuple[SourceContract, ...]:
+        """The contracts that a file below data/sources/ is read by; none if no contract knows it.
+
+        A contract that names the file's folder beats those that take the name anywhere, so two
+        vendors can both deliver a ``products.csv``. Raises ContractError if two vendors claim the
+        file equally.
+        """
+        matching = [source for source in self.file_sources if source.matches(object_key)]
+        specific = [source for source in matching if source.folder is not None] or matching
+        if len({source.source for source in specific}) > 1:
+            names = " and ".join(source.id for source in specific)
+            raise ContractError(
+                f"{names} both match {object_key!r}; give one of them a folder or a narrower path."
+            )
+        return tuple(specific)
