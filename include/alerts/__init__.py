@@ -1,0 +1,1 @@
+"""Telling people that a run failed or finished: one content, several channels."""

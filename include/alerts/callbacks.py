@@ -1,0 +1,132 @@
+"""The callbacks that every DAG has. None of them ever fails a task.
+
+A task's callback runs in the task's own process, a DAG run's in the dag-processor. A failure is
+told once: each task that failed by itself tells it, and the run speaks up only for what no task
+could tell, such as a run that took too long. Tasks whose failure merely repeats another's carry no
+callback (see include/transform/cosmos_config.py).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from include.alerts.channels import channels
+from include.alerts.formatter import Alert, Outcome, one_line
+from include.settings import Settings, current_settings
+
+log = logging.getLogger(__name__)
+
+Context = Mapping[str, Any]
+
+# airflow.models.dagrun gives this reason when a task's failure failed the run.
+TASK_FAILURE = "task_failure"
+RUN_REASONS = {
+    "timed_out": "The run took longer than its time-out and was stopped; look for the task that "
+    "hangs, then start a new run.",
+    "all_tasks_deadlocked": "No task of the run can start any more; clear the tasks it waits for.",
+}
+
+
+def on_task_failure(context: Context) -> None:
+    """Tell that a task failed for good, with what it raised."""
+    _tell(_task_failure, context)
+
+
+def on_run_failure(context: Context) -> None:
+    """Tell that a run failed, unless one of its tasks has told it already."""
+    if context.get("reason") != TASK_FAILURE:
+        _tell(_run_failure, context)
+
+
+def on_run_success(context: Context) -> None:
+    """Tell that a run finished."""
+    _tell(_run_success, context)
+
+
+def _tell(describe: Callable[[Context, Settings], Alert], context: Context) -> None:
+    try:
+        settings = current_settings()
+        alert = describe(context, settings)
+        targets = channels(settings)
+    except Exception as error:
+        log.warning("No alert could be made: %s.", _describe_error(error))
+        return
+    for channel in targets:
+        try:
+            channel.send(alert)
+        except Exception as error:
+            log.warning("%s could not be told: %s.", channel.name, _describe_error(error))
+
+
+def _task_failure(context: Context, settings: Settings) -> Alert:
+    task_instance = context["ti"]
+    return Alert(
+        outcome=Outcome.FAILED,
+        environment=settings.environment,
+        dag_id=task_instance.dag_id,
+        run_id=task_instance.run_id,
+        subject=_subject(task_instance),
+        sentence=_reason(context.get("exception")),
+        log_url=task_instance.log_url,
+        runbook=_runbook(task_instance.dag_id),
+    )
+
+
+def _run_failure(context: Context, settings: Settings) -> Alert:
+    reason = str(context.get("reason"))
+    sentence = RUN_REASONS.get(reason, f"The run failed ({reason}).")
+    return _run_alert(context, settings, Outcome.FAILED, sentence)
+
+
+def _run_success(context: Context, settings: Settings) -> Alert:
+    return _run_alert(context, settings, Outcome.SUCCEEDED, f"The run finished{_took(context)}.")
+
+
+def _run_alert(context: Context, settings: Settings, outcome: Outcome, sentence: str) -> Alert:
+    dag_id = context["dag"].dag_id
+    return Alert(
+        outcome=outcome,
+        environment=settings.environment,
+        dag_id=dag_id,
+        run_id=context["run_id"],
+        subject=None,
+        sentence=sentence,
+        log_url=None,
+        runbook=_runbook(dag_id),
+    )
+
+
+def _took(context: Context) -> str:
+    run = context.get("dag_run")
+    started: datetime | None = getattr(run, "start_date", None)
+    ended: datetime | None = getattr(run, "end_date", None)
+    return f" in {(ended - started).total_seconds():.0f} s" if started and ended else ""
+
+
+def _subject(task_instance: Any) -> str:
+    index = task_instance.map_index
+    mapped = index is not None and index >= 0
+    return f"{task_instance.task_id}[{index}]" if mapped else task_instance.task_id
+
+
+def _reason(error: object) -> str:
+    if error is None:
+        return "The task ended without saying why: it was killed or lost its worker."
+    from airflow.sdk.log import redact
+
+    text = str(redact(str(error))).strip()
+    return text or type(error).__name__
+
+
+def _runbook(dag_id: str) -> str:
+    return f"docs/runbooks/{dag_id}.md"
+
+
+def _describe_error(error: Exception) -> str:
+    # A webhook's URL is its secret, and libraries quote URLs in their messages: only the kind of
+    # error is told for those.
+    text = one_line(str(error))
+    return type(error).__name__ if "://" in text else f"{type(error).__name__}: {text}"

@@ -1,0 +1,89 @@
+"""What every DAG has in common, decided in one place.
+
+@dag(dag_id="ingest_files", schedule=..., doc_md=__doc__, **dag_arguments(layer=Layer.INGEST))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, TypedDict
+
+from include.alerts.callbacks import on_run_failure, on_run_success, on_task_failure
+from include.settings import Settings, current_settings
+
+OWNER = "data-platform"
+
+# Airflow asks for a date in the past; catchup is off, so nothing is run for it.
+START_DATE = datetime(2026, 1, 1, tzinfo=UTC)
+
+TASK_TIMEOUT = timedelta(hours=1)
+RUN_TIMEOUT = timedelta(hours=3)
+
+
+class Layer(StrEnum):
+    """The part of the pipeline that a DAG belongs to."""
+
+    INGEST = "ingest"
+    TRANSFORM = "transform"
+
+
+class Impact(StrEnum):
+    """What stops when a DAG fails: reports of the day (high) or something less."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+Callback = Callable[[Any], None]
+
+
+class TaskDefaults(TypedDict):
+    owner: str
+    retries: int
+    retry_delay: timedelta
+    execution_timeout: timedelta
+    on_failure_callback: Callback | None
+
+
+class DagArguments(TypedDict):
+    start_date: datetime
+    catchup: bool
+    max_active_runs: int
+    dagrun_timeout: timedelta
+    tags: set[str]
+    default_args: TaskDefaults
+    on_failure_callback: Callback
+    on_success_callback: Callback
+
+
+def dag_arguments(
+    *, layer: Layer, impact: Impact = Impact.HIGH, settings: Settings | None = None
+) -> DagArguments:
+    """The keyword arguments of a DAG, beside its id, schedule and documentation.
+
+    Tags are the layer and ``impact:<level>``, so that a person on call can filter for what matters.
+    One run at a time: the ledger and the warehouse are shared by all runs of a DAG.
+    """
+    return DagArguments(
+        start_date=START_DATE,
+        catchup=False,
+        max_active_runs=1,
+        dagrun_timeout=RUN_TIMEOUT,
+        tags={layer.value, f"impact:{impact.value}"},
+        default_args=_task_defaults(settings or current_settings()),
+        on_failure_callback=on_run_failure,
+        on_success_callback=on_run_success,
+    )
+
+
+def _task_defaults(settings: Settings) -> TaskDefaults:
+    return TaskDefaults(
+        owner=OWNER,
+        retries=settings.retries,
+        retry_delay=timedelta(seconds=settings.retry_delay_seconds),
+        execution_timeout=TASK_TIMEOUT,
+        on_failure_callback=on_task_failure,
+    )

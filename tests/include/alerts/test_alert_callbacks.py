@@ -1,0 +1,143 @@
+"""What the callbacks tell, and that nothing in them ever reaches the task."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from include import settings as settings_module
+from include.alerts.callbacks import on_run_failure, on_run_success, on_task_failure
+
+if TYPE_CHECKING:
+    from conftest import SlackServer
+
+Connect = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TaskInstance:
+    """The attributes of Airflow's RuntimeTaskInstance that the callbacks use."""
+
+    dag_id: str = "ingest_files"
+    run_id: str = "manual__1"
+    task_id: str = "conform"
+    map_index: int = 3
+    log_url: str = "http://127.0.0.1:8080/dags/ingest_files/runs/manual__1/tasks/conform/mapped/3"
+
+
+@dataclass(frozen=True)
+class Dag:
+    dag_id: str = "ingest_files"
+
+
+@dataclass(frozen=True)
+class Run:
+    start_date: datetime = datetime(2026, 11, 20, tzinfo=UTC)
+    end_date: datetime = datetime(2026, 11, 20, tzinfo=UTC) + timedelta(seconds=34)
+
+
+@pytest.fixture
+def alert_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, connect_slack: Connect
+) -> Callable[[], list[str]]:
+    """The lines that the terminal has been told, in a data folder of the test's own."""
+    monkeypatch.setenv("VENDING_ENV", "dev")
+    monkeypatch.setenv("VENDING_DATA_DIR", str(tmp_path))
+    settings_module.current_settings.cache_clear()
+    path = tmp_path / "alerts.log"
+    yield lambda: path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    settings_module.current_settings.cache_clear()
+
+
+def test_a_failed_task_tells_what_it_raised_and_where(alert_log: Callable[[], list[str]]) -> None:
+    on_task_failure({"ti": TaskInstance(), "exception": ValueError("No space left on the disk.")})
+    (line,) = alert_log()
+    assert "ingest_files.conform[3] failed in dev: No space left on the disk." in line
+    assert TaskInstance().log_url in line
+    assert "docs/runbooks/ingest_files.md" in line
+
+
+def test_a_killed_task_has_no_exception_and_is_told_all_the_same(
+    alert_log: Callable[[], list[str]],
+) -> None:
+    on_task_failure({"ti": TaskInstance()})
+    (line,) = alert_log()
+    assert "killed" in line
+
+
+def test_a_run_that_failed_by_a_task_is_not_told_again(alert_log: Callable[[], list[str]]) -> None:
+    on_run_failure({"dag": Dag(), "run_id": "manual__1", "reason": "task_failure"})
+    assert alert_log() == []
+
+
+def test_a_run_that_took_too_long_is_told_by_the_run(alert_log: Callable[[], list[str]]) -> None:
+    on_run_failure({"dag": Dag(), "run_id": "manual__1", "reason": "timed_out"})
+    (line,) = alert_log()
+    assert "ingest_files failed in dev: The run took longer than its time-out" in line
+
+
+def test_a_run_that_finished_tells_how_long_it_took(alert_log: Callable[[], list[str]]) -> None:
+    on_run_success({"dag": Dag(), "run_id": "manual__1", "reason": "success", "dag_run": Run()})
+    (line,) = alert_log()
+    assert "ingest_files succeeded in dev: The run finished in 34 s." in line
+
+
+def test_a_run_without_a_last_task_is_told_all_the_same(alert_log: Callable[[], list[str]]) -> None:
+    on_run_success({"dag": Dag(), "run_id": "manual__1", "reason": "success"})
+    (line,) = alert_log()
+    assert "The run finished." in line
+
+
+def test_slack_is_told_too_where_it_is_connected(
+    alert_log: Callable[[], list[str]], slack_server: SlackServer, connect_slack: Connect
+) -> None:
+    connect_slack(slack_server.url)
+    on_task_failure({"ti": TaskInstance(), "exception": ValueError("broken")})
+    (line,), (message,) = alert_log(), slack_server.messages
+    assert line.endswith(message["text"])
+
+
+@pytest.mark.parametrize("fault", ["status 500", "refused"])
+def test_a_slack_that_fails_is_one_line_in_the_log_and_no_exception(
+    fault: str,
+    alert_log: Callable[[], list[str]],
+    slack_server: SlackServer,
+    connect_slack: Connect,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    slack_server.status = 500
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        unused = f"http://127.0.0.1:{free.getsockname()[1]}"
+    connect_slack(slack_server.url if fault == "status 500" else unused)
+    with caplog.at_level(logging.WARNING, logger="include.alerts.callbacks"):
+        on_task_failure({"ti": TaskInstance(), "exception": ValueError("broken")})
+    assert len(alert_log()) == 1
+    (record,) = [r for r in caplog.records if r.name == "include.alerts.callbacks"]
+    assert record.getMessage().startswith("Slack could not be told")
+    assert "hook-secret" not in record.getMessage()
+    assert record.exc_info is None
+
+
+def test_a_context_that_makes_no_sense_is_one_line_in_the_log_and_no_exception(
+    alert_log: Callable[[], list[str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    on_task_failure({})
+    on_run_success({})
+    messages = [r.getMessage() for r in caplog.records if r.name == "include.alerts.callbacks"]
+    assert [message.startswith("No alert could be made") for message in messages] == [True, True]
+    assert alert_log() == []
+
+
+def test_a_data_folder_that_cannot_be_written_is_no_exception(
+    tmp_path: Path, alert_log: Callable[[], list[str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "alerts.log").mkdir()
+    on_run_success({"dag": Dag(), "run_id": "manual__1"})
+    assert any("terminal could not be told" in r.getMessage() for r in caplog.records)
