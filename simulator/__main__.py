@@ -1,0 +1,53 @@
+"""`python -m simulator`: write, serve, deliver, expect."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+from simulator.errors import SimulatorError
+from simulator.fleet import Fleet
+from simulator.state import FAULT_NAMES, Request, parse_names, settle_state
+from simulator.writer import write_fleet
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status 0, or 2 with one sentence on standard error."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], None] = options.command
+    try:
+        command(options)
+    except SimulatorError as error:
+        print(f"simulator: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m simulator", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    write = commands.add_parser("write", help="write the vendor's files")
+    write.add_argument("--out", type=Path, required=True, help="the sources directory")
+    write.add_argument("--state", type=Path, required=True, help="the fleet's state file")
+    write.add_argument("--machines", type=int, help="default 50")
+    write.add_argument("--days", type=int, help="default 90")
+    write.add_argument("--seed", type=int, help="default 7")
+    write.add_argument("--end-date", type=date.fromisoformat, help="default: yesterday in Tokyo")
+    write.add_argument("--faults", help=f"none (default), all, or some of {','.join(FAULT_NAMES)}")
+    write.set_defaults(command=_write)
+    return parser
+
+
+def _write(options: argparse.Namespace) -> None:
+    faults = options.faults and parse_names(options.faults, FAULT_NAMES, "fault")
+    request = Request(options.seed, options.machines, options.days, options.end_date, faults)
+    result = write_fleet(Fleet(settle_state(options.state, request)), options.out)
+    if result.written:
+        print(f"Wrote {result.written} files below {options.out}.")
+    else:
+        print(f"Nothing to write: all {result.already_there} files are below {options.out}.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""Sales and replenishment files as bytes.
+
+A column is a matrix of characters, one row a CSV row, padded with NUL. Columns side by side are
+the file; deleting the NULs leaves the CSV. That is some thirty times faster than csv.writer. No
+value that is written here needs quoting.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+
+from simulator.catalogue import PAYMENT_METHODS, PRODUCTS
+from simulator.clock import SECONDS_PER_DAY, UTC_OFFSET
+from simulator.fleet import Fleet, Machine
+from simulator.history import Kind, MachineHistory
+
+SALES_HEADER = (
+    b"machine_id,transaction_id,slot_number,product_id,sold_at,quantity,unit_price,amount,"
+    b"payment_method,transaction_type,original_transaction_id\n"
+)
+REPLENISHMENT_HEADER = (
+    b"machine_id,replenishment_id,slot_number,product_id,replenished_at,quantity_added,"
+    b"quantity_removed,counted_stock,staff_id\n"
+)
+_PAYMENT_CODES = np.array([method.payment_method_code for method in PAYMENT_METHODS], dtype="S")
+_KIND_CODES = np.array([kind.name.lower() for kind in Kind], dtype="S")
+_PRODUCT_IDS = np.array([product.product_id for product in PRODUCTS], dtype="S")
+_CLOCK = np.array(
+    [
+        f"T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}{UTC_OFFSET}"
+        for second in range(SECONDS_PER_DAY)
+    ],
+    dtype="S",
+)
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file as the vendor delivers it; `day` is the business day's number, `name` without path."""
+
+    day: int
+    name: str
+    content: bytes
+
+
+def sales_name(machine_id: str, day: date) -> str:
+    return f"sales_{machine_id}_{day:%Y%m%d}.csv"
+
+
+def replenishment_name(machine_id: str, day: date) -> str:
+    return f"replenishment_records_{machine_id}_{day:%Y%m%d}.csv"
+
+
+def transaction_id(number: int) -> str:
+    return f"T{number:08d}"
+
+
+def sales_files(fleet: Fleet, history: MachineHistory) -> Iterator[SourceFile]:
+    """One file a day since installation, also for a day without a sale."""
+    machine, rows = history.machine, history.transactions
+    days = np.array([f"{fleet.state.day(day)}" for day in range(fleet.state.days)], dtype="S")
+    day = rows.second // SECONDS_PER_DAY
+    columns = [
+        _constant(machine.machine_id),
+        _numbered("T", np.arange(1, day.size + 1), 8),
+        _integers(rows.slot + 1),
+        _texts(_PRODUCT_IDS[machine.slot_products[rows.slot]]),
+        _joined(_texts(days[day]), _texts(_CLOCK[rows.second % SECONDS_PER_DAY])),
+        _integers(rows.quantity),
+        _integers(rows.unit_price),
+        _integers(rows.amount),
+        _texts(_PAYMENT_CODES[rows.payment]),
+        _texts(_KIND_CODES[rows.kind]),
+        _blank_where(rows.original == 0, _numbered("T", rows.original, 8)),
+    ]
+    body, offsets = _render(columns, day.size)
+    bounds = offsets[np.searchsorted(day, np.arange(fleet.state.days + 1))]
+    for number in range(machine.installed_day, fleet.state.days):
+        name = sales_name(machine.machine_id, fleet.state.day(number))
+        yield SourceFile(number, name, SALES_HEADER + body[bounds[number] : bounds[number + 1]])
+
+
+def replenishment_files(fleet: Fleet, history: MachineHistory) -> Iterator[SourceFile]:
+    """One file a visit, one row a slot; a machine has at most one visit a day."""
+    machine, visits = history.machine, history.visits
+    count, slots = visits.after.shape
+    visit_days = visits.second // SECONDS_PER_DAY
+    stamps = [
+        f"{fleet.state.day(day)}".encode() + bytes(_CLOCK[second % SECONDS_PER_DAY])
+        for day, second in zip(visit_days.tolist(), visits.second.tolist(), strict=True)
+    ]
+    staff = [fleet.route_on(machine, day).staff_id for day in visit_days.tolist()]
+    columns = [
+        _constant(machine.machine_id),
+        _numbered("R", np.repeat(np.arange(1, count + 1), slots), 6),
+        _integers(np.tile(np.arange(1, slots + 1), count)),
+        _texts(np.tile(_PRODUCT_IDS[machine.slot_products], count)),
+        _texts(np.repeat(np.array(stamps, dtype="S"), slots)),
+        _integers(visits.added.ravel()),
+        _integers(visits.removed.ravel()),
+        _integers(visits.after.ravel()),
+        _texts(np.repeat(np.array(staff, dtype="S"), slots)),
+    ]
+    body, offsets = _render(columns, count * slots)
+    bounds = offsets[np.arange(count + 1) * slots]
+    for visit, day in enumerate(visit_days.tolist()):
+        name = replenishment_name(machine.machine_id, fleet.state.day(day))
+        content = REPLENISHMENT_HEADER + body[bounds[visit] : bounds[visit + 1]]
+        yield SourceFile(day, name, content)
+
+
+def file_names(fleet: Fleet, machine: Machine) -> Iterator[tuple[int, str]]:
+    """(day number, name) of every file of a machine, without simulating its sales."""
+    for day in range(machine.installed_day, fleet.state.days):
+        yield day, sales_name(machine.machine_id, fleet.state.day(day))
+    for day in (fleet.visit_times(machine) // SECONDS_PER_DAY).tolist():
+        yield day, replenishment_name(machine.machine_id, fleet.state.day(day))
+
+
+def _render(columns: list[np.ndarray], rows: int) -> tuple[bytes, np.ndarray]:
+    """The CSV body, and the offset in it of each row and of the end, shape (rows + 1,)."""
+    comma, newline = _constant(","), _constant("\n")
+    parts = [part for column in columns for part in (column, comma)][:-1] + [newline]
+    width = sum(part.shape[1] for part in parts)
+    matrix = np.empty((rows, width), dtype=np.uint8)
+    left = 0
+    for part in parts:
+        matrix[:, left : left + part.shape[1]] = part
+        left += part.shape[1]
+    offsets = np.zeros(rows + 1, dtype=np.int64)
+    np.cumsum(np.count_nonzero(matrix, axis=1), out=offsets[1:])
+    return matrix.tobytes().translate(None, b"\0"), offsets
+
+
+def _constant(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode(), dtype=np.uint8)[None, :]
+
+
+def _texts(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values).view(np.uint8).reshape(values.size, values.itemsize)
+
+
+def _joined(*columns: np.ndarray) -> np.ndarray:
+    return np.concatenate(columns, axis=1)
+
+
+def _numbered(prefix: str, numbers: np.ndarray, digits: int) -> np.ndarray:
+    """`prefix` and the number with leading zeros."""
+    powers = 10 ** np.arange(digits - 1, -1, -1)
+    characters = (numbers[:, None] // powers % 10 + ord("0")).astype(np.uint8)
+    letter = np.full((numbers.size, 1), ord(prefix), dtype=np.uint8)
+    return _joined(letter, characters)
+
+
+def _integers(values: np.ndarray) -> np.ndarray:
+    """Decimal text of small integers, through a table of every value between the extremes."""
+    if values.size == 0:
+        return np.empty((0, 1), dtype=np.uint8)
+    low, high = int(values.min()), int(values.max())
+    table = np.array([str(number) for number in range(low, high + 1)], dtype="S")
+    return _texts(table[values - low])
+
+
+def _blank_where(is_blank: np.ndarray, column: np.ndarray) -> np.ndarray:
+    return np.where(is_blank[:, None], np.uint8(0), column)

@@ -1,0 +1,93 @@
+"""What the slots can give: refills, and which customers still find something.
+
+A slot's level after a visit depends on the visit alone or on the level before it, never on the
+order of the customers in between. So levels are carried from visit to visit (a short loop over
+visits, all slots at once), and between two visits a customer gets what the level leaves after
+everyone before: a cumulative sum instead of a loop over customers.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulator.demand import Demand
+from simulator.fleet import Fleet, Machine
+from simulator.randomness import Purpose, stream
+
+SERVICE_SECONDS = 600  # the machine is open and sells nothing
+_SHARE_EXPIRED, _SHARE_NOT_ON_TRUCK = 0.03, 0.05
+
+
+@dataclass(frozen=True)
+class Visits:
+    """`second` has shape (visits,), the others (visits, slots), in units.
+
+    before - removed + added = after, and `after` is what is counted.
+    """
+
+    second: np.ndarray
+    before: np.ndarray
+    removed: np.ndarray
+    added: np.ndarray
+    after: np.ndarray
+
+
+@dataclass(frozen=True)
+class Served:
+    """Customers who got something: their index in the demand and the units they got."""
+
+    customer: np.ndarray
+    units: np.ndarray
+
+
+def serve(fleet: Fleet, machine: Machine, demand: Demand) -> tuple[Visits, Served]:
+    """Apply visits and stock to the demand. Voided purchases dispense nothing."""
+    visit_times = fleet.visit_times(machine)
+    slots = machine.model.slot_count
+    visit = np.searchsorted(visit_times, demand.second, side="right") - 1
+    is_open = (visit >= 0) & (demand.second - visit_times[visit] >= SERVICE_SECONDS)
+    customer = np.flatnonzero(is_open)
+    interval = visit[customer] * slots + demand.slot[customer]
+    dispensed = np.where(demand.void_second[customer] < 0, demand.units[customer], 0)
+    wanted = np.bincount(interval, dispensed, visit_times.size * slots).astype(np.int64)
+    visits = _carry_levels(fleet, machine, visit_times, wanted.reshape(-1, slots))
+    left = visits.after.ravel()[interval] - _taken_before(interval, dispensed)
+    units = np.clip(left, 0, demand.units[customer])
+    is_served = units > 0
+    return visits, Served(customer[is_served], units[is_served])
+
+
+def _taken_before(interval: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """Units wanted by earlier customers of the same slot since the same visit."""
+    order = np.argsort(interval, kind="stable")
+    grouped, units_in_order = interval[order], units[order]
+    before = np.cumsum(units_in_order) - units_in_order
+    is_first = np.ones(grouped.size, dtype=bool)
+    is_first[1:] = grouped[1:] != grouped[:-1]
+    starts = np.flatnonzero(is_first)
+    lengths = np.diff(np.append(starts, grouped.size))
+    taken = np.empty_like(before)
+    taken[order] = before - np.repeat(before[starts], lengths)
+    return taken
+
+
+def _carry_levels(
+    fleet: Fleet, machine: Machine, visit_times: np.ndarray, wanted: np.ndarray
+) -> Visits:
+    """Levels from visit to visit; `wanted` is demand between a visit and the next, by slot."""
+    random = stream(fleet.state.seed, Purpose.REFILLS, machine.index)
+    capacity = machine.model.slot_capacity
+    is_expired = random.random(wanted.shape) < _SHARE_EXPIRED
+    expired = np.where(is_expired, random.integers(1, 4, wanted.shape), 0)
+    is_refilled = random.random(wanted.shape) >= _SHARE_NOT_ON_TRUCK
+    is_refilled[0] = True  # the installation fills every slot
+    before, removed, added, after = (np.zeros_like(wanted) for _ in range(4))
+    level = np.zeros(wanted.shape[1], dtype=wanted.dtype)
+    for visit in range(visit_times.size):
+        before[visit] = level
+        removed[visit] = np.minimum(expired[visit], level)
+        kept = level - removed[visit]
+        added[visit] = np.where(is_refilled[visit], capacity - kept, 0)
+        after[visit] = kept + added[visit]
+        level = np.maximum(after[visit] - wanted[visit], 0)
+    return Visits(visit_times, before, removed, added, after)

@@ -1,0 +1,69 @@
+"""Puts a fleet's files below the sources directory, once."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from simulator.disk import write_atomically
+from simulator.files import SourceFile, file_names, replenishment_files, sales_files
+from simulator.fleet import Fleet, Machine
+from simulator.history import simulate_machine
+from simulator.masters import master_files
+
+SOURCE = "fleet"
+
+
+@dataclass(frozen=True)
+class Written:
+    written: int
+    already_there: int
+
+    def __add__(self, other: "Written") -> "Written":
+        return Written(self.written + other.written, self.already_there + other.already_there)
+
+
+def object_key(fleet: Fleet, day: int, name: str) -> str:
+    """The path below the sources directory of a file delivered on a day."""
+    return f"{SOURCE}/{fleet.state.day(day)}/{name}"
+
+
+def write_fleet(fleet: Fleet, out: Path) -> Written:
+    """Write what is missing; never touch a file that is there."""
+    there = _existing_keys(out)
+    total = _write_missing(fleet, out, there, master_files(fleet))
+    for machine in fleet.machines:
+        total += _write_machine(fleet, machine, out, there)
+    return total
+
+
+def _write_machine(fleet: Fleet, machine: Machine, out: Path, there: set[str]) -> Written:
+    keys = [object_key(fleet, day, name) for day, name in file_names(fleet, machine)]
+    if there.issuperset(keys):
+        return Written(0, len(keys))
+    history = simulate_machine(fleet, machine)
+    sales = _write_missing(fleet, out, there, sales_files(fleet, history))
+    return sales + _write_missing(fleet, out, there, replenishment_files(fleet, history))
+
+
+def _write_missing(
+    fleet: Fleet, out: Path, there: set[str], files: Iterable[SourceFile]
+) -> Written:
+    written = already_there = 0
+    for file in files:
+        key = object_key(fleet, file.day, file.name)
+        if key in there:
+            already_there += 1
+        else:
+            write_atomically(out / key, file.content)
+            written += 1
+    return Written(written, already_there)
+
+
+def _existing_keys(out: Path) -> set[str]:
+    root = out / SOURCE
+    return {
+        f"{SOURCE}/{Path(folder).relative_to(root).as_posix()}/{name}"
+        for folder, _, names in os.walk(root)
+        for name in names
+    }
