@@ -25,6 +25,10 @@ class LakeError(OSError):
     """An object cannot be read or written; the message names it and the remedy."""
 
 
+# Where a file is made before it takes its place in the lake by a rename, on the same disk.
+SCRATCH = ".scratch"
+
+
 class Zone(StrEnum):
     """The folders of the lake. Values are the folder names on disk."""
 
@@ -52,9 +56,15 @@ class Lake(Protocol):
         """The key of an object in a zone. Raises LakeError if it would leave the zone."""
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
-        """Every object below a prefix, in no promised order; one at a time in memory."""
+        """Every object below a prefix, in no promised order; one at a time in memory.
+
+        Names that begin with a dot are not objects: they are a file manager's, or half-written.
+        """
 
     def exists(self, key: str) -> bool: ...
+
+    def describe(self, key: str) -> StoredObject:
+        """One object as a listing would show it. Raises LakeError if it is absent."""
 
     def open(self, key: str) -> BinaryIO:
         """A binary stream of the object. Raises LakeError if it cannot be read."""
@@ -98,6 +108,12 @@ class DiskLake:
     def exists(self, key: str) -> bool:
         return (self._root / key).is_file()
 
+    def describe(self, key: str) -> StoredObject:
+        try:
+            return _stored(key, os.stat(self._root / key))
+        except OSError as error:
+            raise LakeError(_sentence(key, "read", error)) from error
+
     def open(self, key: str) -> BinaryIO:
         try:
             return (self._root / key).open("rb")
@@ -113,8 +129,16 @@ class DiskLake:
             temporary.write_bytes(content)
 
     def put_file(self, path: Path, key: str) -> None:
-        with self._replacing(key) as temporary:
-            shutil.move(path, temporary)
+        target = self._root / key
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise LakeError(_sentence(key, "write", error)) from error
+            # A rename is atomic on one disk only, so a file of another is copied beside its target.
+            with self._replacing(key) as temporary:
+                shutil.move(path, temporary)
 
     def delete(self, key: str) -> None:
         (self._root / key).unlink(missing_ok=True)
@@ -125,14 +149,14 @@ class DiskLake:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        folder = self._root / ".scratch" / uuid4().hex
+        key = f"{SCRATCH}/{uuid4().hex}"
+        folder = self._root / key
         try:
             folder.mkdir(parents=True)
-            yield folder
         except OSError as error:
-            if isinstance(error, LakeError):
-                raise
-            raise LakeError(_sentence(str(folder), "use", error)) from error
+            raise LakeError(_sentence(key, "write", error)) from error
+        try:
+            yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -141,23 +165,29 @@ class DiskLake:
         # leave the lake are not followed.
         try:
             entries = os.scandir(folder)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
+        except OSError as error:
+            raise LakeError(_sentence(self._relative(folder), "list", error)) from error
         with entries:
             for entry in entries:
+                if entry.name.startswith("."):
+                    continue
                 if entry.is_dir(follow_symlinks=False):
                     yield from self._walk(Path(entry.path))
                 elif entry.is_file(follow_symlinks=False):
-                    yield self._describe(entry)
+                    yield from self._stored_entry(entry)
 
-    def _describe(self, entry: os.DirEntry[str]) -> StoredObject:
-        status = entry.stat()
-        return StoredObject(
-            key=Path(entry.path).relative_to(self._root).as_posix(),
-            size_bytes=status.st_size,
-            etag=f"{status.st_size}-{status.st_mtime_ns}",
-            modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
-        )
+    def _stored_entry(self, entry: os.DirEntry[str]) -> Iterator[StoredObject]:
+        try:
+            status = entry.stat()
+        except FileNotFoundError:  # deleted since the folder was read
+            return
+        yield _stored(self._relative(entry.path), status)
+
+    def _relative(self, path: str | Path) -> str:
+        # Cutting the string takes a twentieth of the time of Path.relative_to on 100,000 files.
+        return str(path)[len(str(self._root)) + 1 :].replace(os.sep, "/")
 
     @contextmanager
     def _replacing(self, key: str) -> Iterator[Path]:
@@ -180,6 +210,15 @@ def open_lake(settings: LakeSettings) -> Lake:
     raise LakeError(
         f"The lake is the object store {settings.bucket!r}, which this release cannot open; "
         "run with VENDING_ENV=dev."
+    )
+
+
+def _stored(key: str, status: os.stat_result) -> StoredObject:
+    return StoredObject(
+        key=key,
+        size_bytes=status.st_size,
+        etag=f"{status.st_size}-{status.st_mtime_ns}",
+        modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
     )
 
 

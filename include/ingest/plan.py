@@ -77,6 +77,13 @@ class UnchangedFile(_Document):
     etag: str
 
 
+class FailedFile(_Document):
+    """A candidate that could not be read or kept; the message is one sentence with the remedy."""
+
+    object_key: str
+    message: str
+
+
 class ConformedFile(_Document):
     """What conform made of one landed file.
 
@@ -104,5 +111,61 @@ class ConformedBatch(_Document):
     contract_fingerprint: str
     files: tuple[ConformedFile, ...]
     unchanged: tuple[UnchangedFile, ...] = ()
+    failed: tuple[FailedFile, ...] = ()
     parquet_location: str | None = None
     quarantine_location: str | None = None
+
+
+class IngestPlan(_Document):
+    """What discovery found. ``batches`` are the lake keys of Batch documents, in no order.
+
+    Unknown files are those that no source contract matches; only the first names are kept.
+    """
+
+    batches: tuple[str, ...]
+    files: int
+    unknown_files: int = 0
+    first_unknown: tuple[str, ...] = ()
+
+
+class BatchLoad(_Document):
+    """What one transaction did to the warehouse.
+
+    ``load_ids`` are all loads of the batch, those that an earlier attempt loaded included.
+    ``ledger_seq`` is None if there was nothing to do. ``rows_loaded`` are in the raw table now,
+    ``rows_retired`` have left it.
+    """
+
+    batch_id: str
+    source_contract: str
+    dataset: str
+    ledger_seq: int | None
+    load_ids: tuple[int, ...]
+    files_loaded: int
+    files_known: int
+    files_unchanged: int
+    loads_retired: int
+    rows_loaded: int
+    rows_retired: int
+    rows_quarantined: int
+
+
+class LoadReport(_Document):
+    """What the load task of a run did, one entry for each batch."""
+
+    batches: tuple[BatchLoad, ...]
+
+
+class RunSummary(_Document):
+    """What verification found in the ledger for the loads of one run.
+
+    ``quarantined`` counts rows by the code of their first reason.
+    """
+
+    files: int
+    unknown_files: int
+    rows_read: int
+    rows_conformed: int
+    rows_quarantined: int
+    rows_duplicate: int
+    quarantined: dict[str, int]
