@@ -122,7 +122,11 @@ EXTRA_COLUMN = Column(
 
 @dataclass(frozen=True)
 class DatasetContract:
-    """One raw table: its fields, its key within a source, and how a new version is loaded."""
+    """One raw table: its fields, its key within a source, and how a new version is loaded.
+
+    ``freshness_hours`` is how old the latest load may be before people are warned; None for data
+    that may stay unchanged for months.
+    """
 
     name: str
     version: str
@@ -132,6 +136,7 @@ class DatasetContract:
     load_mode: LoadMode
     business_date: BusinessDate
     fields: tuple[Field, ...]
+    freshness_hours: int | None = None
 
     @cached_property
     def key(self) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ CONTRACTS_ROOT = Path(__file__).resolve().parent
 _DATASET_PROPERTIES = frozenset({"loadMode", "businessDate"})
 _DATASET_FIELD_PROPERTIES = frozenset({"derived"})
 _SOURCE_PROPERTIES = frozenset(
-    {"source", "dataset", "timeZone", "folder", "constants", "isMultiline", "quote"}
+    {"source", "dataset", "timeZone", "folder", "constants", "delimiter", "isMultiline", "quote"}
 )
 _SOURCE_COLUMN_PROPERTIES = frozenset({"fields", "ignored", "trim", "floatNoise"})
 _API_PROPERTIES = frozenset(
@@ -93,6 +93,7 @@ _PROSE = frozenset(
         "domain",
         "relationships",
         "examples",
+        "slaProperties",
     }
 )
 
@@ -219,10 +220,24 @@ def read_dataset(document: _Document) -> DatasetContract:
         load_mode=_one_of(document, LoadMode, custom.get("loadMode"), "loadMode"),
         business_date=_read_business_date(document, custom.get("businessDate")),
         fields=fields,
+        freshness_hours=_freshness_hours(document),
     )
     _check_key(document, dataset)
     _check_business_date(document, dataset)
     return dataset
+
+
+def _freshness_hours(document: _Document) -> int | None:
+    promises = document.contract.slaProperties or []
+    for promise in promises:
+        if promise.property != "freshness" or promise.unit != "h":
+            raise document.error(
+                f"slaProperties.{promise.property}", "is not read; only freshness in h is"
+            )
+        if not isinstance(promise.value, int) or promise.value < 1:
+            raise document.error("slaProperties.freshness", "must be a whole number of hours")
+        return promise.value
+    return None
 
 
 def _read_field(document: _Document, entry: SchemaProperty) -> Field:
@@ -499,9 +514,9 @@ def _read_format(
         ) from None
     if "\n".encode(encoding) != b"\n":
         raise document.error("servers.encoding", f"{encoding} has no single-byte line end")
-    delimiter, quote = server.delimiter or ",", custom.get("quote") or '"'
+    delimiter, quote = custom.get("delimiter") or ",", custom.get("quote") or '"'
     if any(len(mark) != 1 or not mark.isascii() for mark in (delimiter, quote)):
-        raise document.error("servers.delimiter and quote", "must each be one ASCII character")
+        raise document.error("delimiter and quote", "must each be one ASCII character")
     return CsvFormat(
         encoding=encoding,
         delimiter=delimiter,
