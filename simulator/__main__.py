@@ -6,9 +6,13 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
+from simulator.api import MAXIMUM_LIMIT, VendorApi, VendorServer, serve_until_stopped
+from simulator.api_faults import API_FAULT_NAMES, ApiFaults
+from simulator.clock import SECONDS_PER_DAY
 from simulator.errors import SimulatorError
+from simulator.feeds import TelemetryFeed, WeatherFeed
 from simulator.fleet import Fleet
-from simulator.state import FAULT_NAMES, Request, parse_names, settle_state
+from simulator.state import FAULT_NAMES, Request, parse_names, read_state, settle_state
 from simulator.writer import write_fleet
 
 
@@ -36,6 +40,25 @@ def _parser() -> argparse.ArgumentParser:
     write.add_argument("--end-date", type=date.fromisoformat, help="default: yesterday in Tokyo")
     write.add_argument("--faults", help=f"none (default), all, or some of {','.join(FAULT_NAMES)}")
     write.set_defaults(command=_write)
+    serve = commands.add_parser("serve", help="serve the vendor API on 127.0.0.1")
+    serve.add_argument("--state", type=Path, required=True, help="the fleet's state file")
+    serve.add_argument("--port", type=int, default=0, help="default 0: a free one")
+    serve.add_argument("--port-file", type=Path, help="gets the port once the server answers")
+    serve.add_argument("--token", required=True, help="the bearer token that clients must send")
+    serve.add_argument(
+        "--api-faults",
+        default="none",
+        help=f"none (default), all, or some of {','.join(API_FAULT_NAMES)}",
+    )
+    serve.add_argument(
+        "--through",
+        type=date.fromisoformat,
+        help="only what had arrived by the end of this day (Tokyo); default: everything",
+    )
+    serve.add_argument(
+        "--max-limit", type=int, default=MAXIMUM_LIMIT, help="items a page at most, default 1000"
+    )
+    serve.set_defaults(command=_serve)
     return parser
 
 
@@ -47,6 +70,18 @@ def _write(options: argparse.Namespace) -> None:
         print(f"Wrote {result.written} files below {options.out}.")
     else:
         print(f"Nothing to write: all {result.already_there} files are below {options.out}.")
+
+
+def _serve(options: argparse.Namespace) -> None:
+    faults = parse_names(options.api_faults, API_FAULT_NAMES, "API fault")
+    state = read_state(options.state)
+    fleet = Fleet(state)
+    arrived_before = None
+    if options.through is not None:
+        arrived_before = ((options.through - state.first_day).days + 1) * SECONDS_PER_DAY
+    feeds = TelemetryFeed(fleet, arrived_before), WeatherFeed(fleet, arrived_before)
+    api = VendorApi(feeds, options.token, ApiFaults(frozenset(faults)), options.max_limit)
+    serve_until_stopped(VendorServer(api, options.port), options.port_file)
 
 
 if __name__ == "__main__":

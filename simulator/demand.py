@@ -41,9 +41,10 @@ def simulate_demand(fleet: Fleet, machine: Machine) -> Demand:
     """Customers by site type, weekday, temperature and hour, for every day since installation."""
     random = stream(fleet.state.seed, Purpose.DEMAND, machine.index)
     customers = random.poisson(_customers_per_day(fleet, machine))
-    day = np.repeat(np.arange(fleet.state.days), customers)
+    days = np.arange(fleet.state.days)
+    day = np.repeat(days, customers)
     slot = _draw_by_day(random, day, _slot_cdf(fleet, machine))
-    hour = _draw_by_day(random, day, _HOUR_CDF[_site_types(fleet, machine)])
+    hour = _draw_by_day(random, day, _HOUR_CDF[machine.site_types(days)])
     second = day * SECONDS_PER_DAY + hour * 3600 + random.integers(0, 3600, day.size)
     order = np.argsort(second, kind="stable")
     second, slot = second[order], slot[order]
@@ -59,21 +60,16 @@ def simulate_demand(fleet: Fleet, machine: Machine) -> Demand:
     )
 
 
-def _site_types(fleet: Fleet, machine: Machine) -> np.ndarray:
-    return np.array([machine.placement_on(day).site_type_index for day in range(fleet.state.days)])
-
-
 def _temperatures(fleet: Fleet, machine: Machine) -> np.ndarray:
-    days = range(fleet.state.days)
-    prefectures = [machine.placement_on(day).prefecture_index for day in days]
-    return fleet.weather.maximum_c[prefectures, list(days)]
+    days = np.arange(fleet.state.days)
+    return fleet.weather.maximum_c[machine.prefectures(days), days]
 
 
 def _customers_per_day(fleet: Fleet, machine: Machine) -> np.ndarray:
     """Expected customers, shape (days,); none before installation and while out of order."""
     days = np.arange(fleet.state.days)
     weekday = (fleet.state.first_day.weekday() + days) % 7
-    site_types = _site_types(fleet, machine)
+    site_types = machine.site_types(days)
     base = np.array([site.customers_per_day for site in SITE_TYPES])[site_types]
     by_weekday = np.array([site.weekdays for site in SITE_TYPES])[site_types, weekday]
     celsius = _temperatures(fleet, machine)

@@ -67,7 +67,20 @@ class Machine:
     closed_days: frozenset[int]
 
     def placement_on(self, day: int) -> Placement:
+        """Where it stands on a day; before its installation, where it will stand."""
         return [p for p in self.placements if p.from_day <= max(day, self.installed_day)][-1]
+
+    def prefectures(self, days: np.ndarray) -> np.ndarray:
+        """Index into PREFECTURES for each of `days`."""
+        return np.array([p.prefecture_index for p in self.placements])[self._placements(days)]
+
+    def site_types(self, days: np.ndarray) -> np.ndarray:
+        """Index into SITE_TYPES for each of `days`."""
+        return np.array([p.site_type_index for p in self.placements])[self._placements(days)]
+
+    def _placements(self, days: np.ndarray) -> np.ndarray:
+        starts = np.array([p.from_day for p in self.placements])
+        return np.maximum(np.searchsorted(starts, days, side="right") - 1, 0)
 
 
 @dataclass(frozen=True)
@@ -125,18 +138,20 @@ class Fleet:
     def visit_times(self, machine: Machine) -> np.ndarray:
         """Seconds of the machine's visits, at most one a day; the first is its installation."""
         random = stream(self.state.seed, Purpose.VISITS, machine.index)
-        days = self.state.days
-        minute = random.integers(7 * 60, 16 * 60) + random.integers(-20, 21, days)
-        is_skipped = random.random(days) < 0.06
+        days = np.arange(self.state.days)
+        minute = random.integers(7 * 60, 16 * 60) + random.integers(-20, 21, days.size)
+        is_skipped = random.random(days.size) < 0.06
         install = machine.installed_day * SECONDS_PER_DAY + int(random.integers(300, 390)) * 60
-        monday_first = self.state.first_day.weekday()
-        rounds = [
-            day * SECONDS_PER_DAY + int(minute[day]) * 60
-            for day in range(machine.installed_day + 1, days)
-            if (monday_first + day) % 7 in self.route_on(machine, day).weekdays
-            and not is_skipped[day]
-        ]
-        return np.array([install, *rounds])
+        route = 2 * machine.prefectures(days) + machine.index % 2
+        weekday = (self.state.first_day.weekday() + days) % 7
+        is_visited = self._route_calendar[route, weekday] & (days > machine.installed_day)
+        rounds = days * SECONDS_PER_DAY + minute * 60
+        return np.append(install, rounds[is_visited & ~is_skipped])
+
+    @cached_property
+    def _route_calendar(self) -> np.ndarray:
+        """Whether a route is driven on a weekday, shape (routes, 7)."""
+        return np.array([[day in route.weekdays for day in range(7)] for route in self.routes])
 
 
 def _make_machine(state: State, index: int) -> Machine:
