@@ -1,6 +1,7 @@
 """`python -m simulator`: write, serve, deliver, expect."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 from datetime import date
@@ -9,7 +10,9 @@ from pathlib import Path
 from simulator.api import MAXIMUM_LIMIT, VendorApi, VendorServer, serve_until_stopped
 from simulator.api_faults import API_FAULT_NAMES, ApiFaults
 from simulator.clock import SECONDS_PER_DAY
+from simulator.deliveries import PHASES, deliver
 from simulator.errors import SimulatorError
+from simulator.expectations import expect
 from simulator.feeds import TelemetryFeed, WeatherFeed
 from simulator.fleet import Fleet
 from simulator.state import FAULT_NAMES, Request, parse_names, read_state, settle_state
@@ -59,6 +62,15 @@ def _parser() -> argparse.ArgumentParser:
         "--max-limit", type=int, default=MAXIMUM_LIMIT, help="items a page at most, default 1000"
     )
     serve.set_defaults(command=_serve)
+    later = commands.add_parser("deliver", help="write what the vendor delivers later")
+    later.add_argument("--state", type=Path, required=True, help="the fleet's state file")
+    later.add_argument("--out", type=Path, required=True, help="the sources directory")
+    later.add_argument("phase", choices=PHASES)
+    later.set_defaults(command=_deliver)
+    expected = commands.add_parser("expect", help="print as JSON what was injected")
+    expected.add_argument("--state", type=Path, required=True, help="the fleet's state file")
+    expected.add_argument("--api-faults", default="none", help="as given to serve")
+    expected.set_defaults(command=_expect)
     return parser
 
 
@@ -82,6 +94,22 @@ def _serve(options: argparse.Namespace) -> None:
     feeds = TelemetryFeed(fleet, arrived_before), WeatherFeed(fleet, arrived_before)
     api = VendorApi(feeds, options.token, ApiFaults(frozenset(faults)), options.max_limit)
     serve_until_stopped(VendorServer(api, options.port), options.port_file)
+
+
+def _deliver(options: argparse.Namespace) -> None:
+    keys = deliver(Fleet(read_state(options.state)), options.out, options.phase)
+    for key in keys:
+        print(f"Delivered {key}.")
+    if not keys:
+        print(f"Nothing to deliver: {options.phase} is already below {options.out}.")
+
+
+def _expect(options: argparse.Namespace) -> None:
+    faults = ApiFaults(frozenset(parse_names(options.api_faults, API_FAULT_NAMES, "API fault")))
+    fleet = Fleet(read_state(options.state))
+    feeds = (TelemetryFeed(fleet), WeatherFeed(fleet)) if faults.names else ()
+    content = expect(fleet, feeds, faults).as_json()
+    print(json.dumps(content, ensure_ascii=False, indent=2))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class Answer:
     content_type: str = "application/json"
 
 
-class Problem(Exception):
+class RefusedError(Exception):
     """A request that gets an error instead of a page."""
 
     def __init__(
@@ -78,18 +78,18 @@ class VendorApi:
             if not hmac.compare_digest(
                 (authorization or "").encode(), f"Bearer {self._token}".encode()
             ):
-                raise Problem(
+                raise RefusedError(
                     HTTPStatus.UNAUTHORIZED,
                     "Send the header Authorization: Bearer <token>.",
                     (("WWW-Authenticate", "Bearer"),),
                 )
             feed = self._feeds.get(url.path)
             if feed is None:
-                raise Problem(HTTPStatus.NOT_FOUND, f"There is nothing at {url.path}.")
+                raise RefusedError(HTTPStatus.NOT_FOUND, f"There is nothing at {url.path}.")
             self._misbehave(feed)
             return self._page(feed, parse_qs(url.query, keep_blank_values=True))
-        except Problem as problem:
-            return problem.answer
+        except RefusedError as refusal:
+            return refusal.answer
 
     def _misbehave(self, feed: Feed) -> None:
         with self._counting:
@@ -99,9 +99,9 @@ class VendorApi:
         status = self._faults.refusal(number)
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             wait = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
-            raise Problem(HTTPStatus.TOO_MANY_REQUESTS, "Too many requests: wait.", wait)
+            raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "Too many requests: wait.", wait)
         if status is not None:
-            raise Problem(HTTPStatus(status), "The service failed: try again.")
+            raise RefusedError(HTTPStatus(status), "The service failed: try again.")
 
     def _page(self, feed: Feed, query: dict[str, list[str]]) -> Answer:
         start = _start_of(feed, query.get("cursor", [""])[-1])
@@ -128,7 +128,9 @@ class VendorApi:
         if not text:
             return min(100, self._maximum_limit)
         if not text.isascii() or not text.isdigit() or int(text) == 0:
-            raise Problem(HTTPStatus.BAD_REQUEST, "limit must be a whole number of at least 1.")
+            raise RefusedError(
+                HTTPStatus.BAD_REQUEST, "limit must be a whole number of at least 1."
+            )
         return min(int(text), self._maximum_limit)
 
 
@@ -146,7 +148,7 @@ def _start_of(feed: Feed, cursor: str) -> int:
     except (ValueError, IndexError):
         position = -1
     if not 0 <= position <= len(feed) or cursor_at(feed, position) != cursor:
-        raise Problem(HTTPStatus.BAD_REQUEST, "This cursor is unknown: start without one.")
+        raise RefusedError(HTTPStatus.BAD_REQUEST, "This cursor is unknown: start without one.")
     return position
 
 

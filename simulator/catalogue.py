@@ -1,4 +1,4 @@
-"""What the operator sells and how it is paid: products, categories, payment methods. All invented."""
+"""What the operator sells and how it is paid; all of it invented."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write through a temporary neighbour and rename; the neighbour's name matches no file pattern."""
+    """Write through a temporary neighbour, whose name matches no file pattern, and rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

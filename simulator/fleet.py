@@ -1,4 +1,4 @@
-"""The machines: which model, what in which slot, where and since when, who fills them, at what price.
+"""The machines: what is in which slot, where they stand, who fills them, and the prices.
 
 Masters and history are both made from this, so what the files say about a day is what happened.
 """

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Prefecture:
-    """`mean_c` and `swing_c` describe the daily mean temperature over the year; invented climate."""
+    """`mean_c` and `swing_c` describe the daily mean over the year; an invented climate."""
 
     name: str
     latitude: float

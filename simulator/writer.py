@@ -1,11 +1,12 @@
 """Puts a fleet's files below the sources directory, once."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.disk import write_atomically
+from simulator.faults import FaultPlan, plan_faults
 from simulator.files import SourceFile, file_names, replenishment_files, sales_files
 from simulator.fleet import Fleet, Machine
 from simulator.history import simulate_machine
@@ -30,20 +31,30 @@ def object_key(fleet: Fleet, day: int, name: str) -> str:
 
 def write_fleet(fleet: Fleet, out: Path) -> Written:
     """Write what is missing; never touch a file that is there."""
-    there = _existing_keys(out)
-    total = _write_missing(fleet, out, there, master_files(fleet))
+    plan, there = plan_faults(fleet), _existing_keys(out)
+    total = _write_missing(fleet, out, there, plan.deliver(master_files(fleet)))
     for machine in fleet.machines:
-        total += _write_machine(fleet, machine, out, there)
+        keys = _keys(fleet, plan, machine)
+        if there.issuperset(keys):
+            total += Written(0, len(keys))
+        else:
+            files = _files(fleet, machine)
+            total += _write_missing(fleet, out, there, plan.deliver(files))
     return total
 
 
-def _write_machine(fleet: Fleet, machine: Machine, out: Path, there: set[str]) -> Written:
-    keys = [object_key(fleet, day, name) for day, name in file_names(fleet, machine)]
-    if there.issuperset(keys):
-        return Written(0, len(keys))
+def _keys(fleet: Fleet, plan: FaultPlan, machine: Machine) -> list[str]:
+    return [
+        object_key(fleet, delivery.day, delivery.name)
+        for day, name in file_names(fleet, machine)
+        for delivery in plan.deliveries(day, name)
+    ]
+
+
+def _files(fleet: Fleet, machine: Machine) -> Iterator[SourceFile]:
     history = simulate_machine(fleet, machine)
-    sales = _write_missing(fleet, out, there, sales_files(fleet, history))
-    return sales + _write_missing(fleet, out, there, replenishment_files(fleet, history))
+    yield from sales_files(fleet, history)
+    yield from replenishment_files(fleet, history)
 
 
 def _write_missing(

@@ -1,0 +1,146 @@
+"""What the vendor delivers after the first writing, one phase at a time.
+
+Everything arrives the day after the history's last, in that day's directory, except the corrected
+files, which replace the content at their old path.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from simulator.disk import write_atomically
+from simulator.errors import SimulatorError
+from simulator.faults import Target, sales_row, targets_of
+from simulator.files import (
+    SourceFile,
+    replenishment_files,
+    sales_files,
+    transaction_id,
+)
+from simulator.fleet import Fleet, Machine, Placement, PriceChange
+from simulator.history import simulate_machine
+from simulator.masters import MasterChanges, products, vending_machines
+from simulator.places import SITE_TYPES
+from simulator.writer import object_key
+
+PHASES = ("late", "corrected", "duplicate", "master-change")
+_AMOUNTS_CHANGED = 3
+_DISCOUNT = 10
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A corrected sales file: the lines whose amount changed, and the ids that came and went."""
+
+    content: bytes
+    changed: tuple[int, ...]
+    vanished: str
+    added: str
+
+
+def deliver(fleet: Fleet, out: Path, phase: str) -> tuple[str, ...]:
+    """Write the files of a phase; the object keys of those that were not there yet like this."""
+    delivered = []
+    for file in _files_of(fleet, phase):
+        key = object_key(fleet, file.day, file.name)
+        path = out / key
+        if not path.exists() or path.read_bytes() != file.content:
+            write_atomically(path, file.content)
+            delivered.append(key)
+    return tuple(delivered)
+
+
+def _files_of(fleet: Fleet, phase: str) -> tuple[SourceFile, ...]:
+    match phase:
+        case "late":
+            return late_files(fleet)
+        case "corrected":
+            return tuple(
+                SourceFile(target.day, target.name, correct(fleet, target).content)
+                for target in targets_of(fleet, "corrected_resend")
+            )
+        case "duplicate":
+            return tuple(_again(fleet, t) for t in targets_of(fleet, "deliver_duplicate"))
+        case "master-change":
+            return changed_masters(fleet)
+        case _:
+            raise SimulatorError(f"There is no phase {phase}: use one of {', '.join(PHASES)}.")
+
+
+def late_files(fleet: Fleet) -> tuple[SourceFile, ...]:
+    """The withheld files, as the day after the last brings them."""
+    if "late_day" not in fleet.state.faults:
+        raise SimulatorError(
+            "Nothing was withheld: run `make clean` and write the fleet with --faults late_day."
+        )
+    return tuple(_again(fleet, target) for target in targets_of(fleet, "late_day"))
+
+
+def _again(fleet: Fleet, target: Target) -> SourceFile:
+    return SourceFile(fleet.state.days, target.name, good_content(fleet, target))
+
+
+def good_content(fleet: Fleet, target: Target) -> bytes:
+    """The content of a target's file before anything was done to it."""
+    assert target.machine is not None
+    history = simulate_machine(fleet, target.machine)
+    files = (*sales_files(fleet, history), *replenishment_files(fleet, history))
+    return next(file.content for file in files if file.name == target.name)
+
+
+def correct(fleet: Fleet, target: Target) -> Correction:
+    """Some amounts lower, one sale gone, one sale more.
+
+    The new sale takes the place of the one that is gone: same slot, a moment later. So what the
+    files say about stock still adds up. A sale that a refund or void names stays.
+    """
+    assert target.machine is not None
+    rows = simulate_machine(fleet, target.machine).transactions
+    named = {transaction_id(number).encode() for number in rows.original.tolist()}
+    content = good_content(fleet, target)
+    header, *lines = content.splitlines()
+    free = [
+        index
+        for index, line in enumerate(lines)
+        if b",sale," in line and sales_row(line).get("transaction_id") not in named
+    ]
+    gone, changed = free[0], free[1 : 1 + _AMOUNTS_CHANGED]
+    for index in changed:
+        row = sales_row(lines[index])
+        lines[index] = row.with_value("amount", b"%d" % (int(row.get("amount")) - _DISCOUNT))
+    vanished = sales_row(lines[gone]).get("transaction_id").decode()
+    added = transaction_id(rows.second.size + 1)
+    lines[gone] = sales_row(lines[gone]).with_value("transaction_id", added.encode())
+    return Correction(
+        content=b"\n".join([header, *lines]) + b"\n",
+        changed=tuple(index + 2 for index in changed),
+        vanished=vanished,
+        added=added,
+    )
+
+
+def changed_masters(fleet: Fleet) -> tuple[SourceFile, ...]:
+    """A price from the day of delivery on, and a move that is told a day after it happened."""
+    day = fleet.state.days
+    machine = next(m for m in fleet.machines if len(m.placements) == 1)
+    latest = int(fleet.prices[-1, 0])
+    changes = MasterChanges(
+        placements={machine.machine_id: _moved(machine, day - 1)},
+        price_changes=(PriceChange(day, 0, latest + 20),),
+    )
+    return (
+        SourceFile(day, "products.csv", products(fleet, day, changes)),
+        SourceFile(day, "vending_machines.csv", vending_machines(fleet, day, changes)),
+    )
+
+
+def _moved(machine: Machine, day: int) -> Placement:
+    """Another kind of site in the same prefecture."""
+    old = machine.placements[-1]
+    site_type_index = (old.site_type_index + 1) % len(SITE_TYPES)
+    return replace(
+        old,
+        from_day=day,
+        site_type_index=site_type_index,
+        site_name=SITE_TYPES[site_type_index].names[0],
+        latitude=round(old.latitude + 0.01, 6),
+    )
