@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from simulator.api_faults import RETRY_AFTER_SECONDS, ApiFaults, break_item
+from simulator.api_faults import NO_API_FAULTS, RETRY_AFTER_SECONDS, ApiFaults, break_item
 from simulator.disk import write_atomically
 from simulator.errors import SimulatorError
 from simulator.feeds import Feed, Item
@@ -59,7 +59,7 @@ class VendorApi:
         self,
         feeds: tuple[Feed, ...],
         token: str,
-        faults: ApiFaults = ApiFaults(),  # noqa: B008 (frozen)
+        faults: ApiFaults = NO_API_FAULTS,
         maximum_limit: int = MAXIMUM_LIMIT,
     ) -> None:
         self._feeds = {f"/v1/{feed.name}": feed for feed in feeds}

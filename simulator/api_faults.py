@@ -62,6 +62,8 @@ class ApiFaults:
         }
 
 
+NO_API_FAULTS = ApiFaults()
+
 _TEXT_TEMPERATURE = ("text_temperature", "temperature_c", "invalid_value")
 _NO_MACHINE = ("missing_machine_id", "machine_id", "missing_value")
 _BROKEN_ITEMS = {

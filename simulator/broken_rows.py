@@ -34,9 +34,9 @@ class Row:
     def get(self, column: str) -> bytes:
         return self.values[self.shape.header.index(column)]
 
-    def with_value(self, column: str, value: bytes) -> bytes:
+    def replaced(self, column: str, value: bytes) -> "Row":
         position = self.shape.header.index(column)
-        return b",".join((*self.values[:position], value, *self.values[position + 1 :]))
+        return Row(self.shape, (*self.values[:position], value, *self.values[position + 1 :]))
 
     def line(self) -> bytes:
         return b",".join(self.values)
@@ -47,10 +47,9 @@ class BrokenRow:
     """`part` names the RowShape attribute whose column is at fault; empty for the whole line."""
 
     kind: str
-    reason: str | None
+    reason: str
     part: str
     spoil: Callable[[Row], tuple[bytes, ...]]
-    outcome: str = QUARANTINED
 
 
 @dataclass(frozen=True)
@@ -65,31 +64,38 @@ class BrokenLine:
 
 
 def _number(value: bytes) -> Callable[[Row], tuple[bytes, ...]]:
-    return lambda row: (row.with_value(row.shape.number, value),)
+    return lambda row: (row.replaced(row.shape.number, value).line(),)
 
 
 def _missing(row: Row) -> tuple[bytes, ...]:
-    return (row.with_value(row.shape.required, b""),)
+    return (row.replaced(row.shape.required, b"").line(),)
 
 
-def _time(change: Callable[[bytes], bytes]) -> Callable[[Row], tuple[bytes, ...]]:
-    return lambda row: (row.with_value(row.shape.time, change(row.get(row.shape.time))),)
+def _offset(written: bytes) -> Callable[[Row], tuple[bytes, ...]]:
+    """The row's time with another offset; the first 19 characters are the local time."""
+    return lambda row: (
+        row.replaced(row.shape.time, row.get(row.shape.time)[:19] + written).line(),
+    )
 
 
-def _impossible_offset(time: bytes) -> bytes:
-    return time[:19] + b"+99:00"
+def _unknown_choice(row: Row) -> tuple[bytes, ...]:
+    return (row.replaced(row.shape.choice, b"gift").line(),)
+
+
+def _invalid_byte(row: Row) -> tuple[bytes, ...]:
+    return (row.replaced(row.shape.key, row.get(row.shape.key) + b"\xff").line(),)
 
 
 def _conflict(row: Row) -> tuple[bytes, ...]:
     column = row.shape.conflict
-    return row.line(), row.with_value(column, row.get(column) + b"0")
+    return row.line(), row.replaced(column, row.get(column) + b"0").line()
 
 
 _STRUCTURE = (
     BrokenRow("unclosed_quote", "malformed_row", "", lambda row: (b'"' + row.line(),)),
     BrokenRow("too_few_columns", "malformed_row", "", lambda row: (b",".join(row.values[:-2]),)),
     BrokenRow("too_many_columns", "malformed_row", "", lambda row: (row.line() + b",9,9",)),
-    BrokenRow("blank_line", "malformed_row", "", lambda row: (b"",)),
+    BrokenRow("blank_line", "malformed_row", "", lambda _: (b"",)),
 )
 _NUMBERS = (
     BrokenRow("text_number", "invalid_value", "number", _number(b"two")),
@@ -100,25 +106,11 @@ _NUMBERS = (
 _FRACTION = (BrokenRow("fractional_number", "too_precise", "number", _number(b"1.5")),)
 _MISSING = (BrokenRow("missing_value", "missing_value", "required", _missing),)
 _TIMES = (
-    BrokenRow("no_offset", "invalid_value", "time", _time(lambda text: text[:19])),
-    BrokenRow("impossible_offset", "invalid_value", "time", _time(_impossible_offset)),
+    BrokenRow("no_offset", "invalid_value", "time", _offset(b"")),
+    BrokenRow("impossible_offset", "invalid_value", "time", _offset(b"+99:00")),
 )
-_CHOICE = (
-    BrokenRow(
-        "unknown_value",
-        "unknown_value",
-        "choice",
-        lambda row: (row.with_value(row.shape.choice, b"gift"),),
-    ),
-)
-_ENCODING = (
-    BrokenRow(
-        "invalid_byte",
-        "invalid_encoding",
-        "",
-        lambda row: (row.with_value(row.shape.key, row.get(row.shape.key) + b"\xff"),),
-    ),
-)
+_CHOICE = (BrokenRow("unknown_value", "unknown_value", "choice", _unknown_choice),)
+_ENCODING = (BrokenRow("invalid_byte", "invalid_encoding", "", _invalid_byte),)
 _KEYS = (BrokenRow("conflicting_key", "conflicting_key", "", _conflict),)
 
 SALES_KINDS = (
@@ -135,30 +127,26 @@ PRODUCT_KINDS = (*_STRUCTURE, *_NUMBERS, *_MISSING, *_ENCODING, *_KEYS)
 
 
 def insert_broken_rows(
-    content: bytes, shape: RowShape, template: Row, kinds: tuple[BrokenRow, ...]
+    content: bytes, template: Row, kinds: tuple[BrokenRow, ...]
 ) -> tuple[bytes, tuple[BrokenLine, ...]]:
-    """Spread broken rows of `kinds` over a file, and repeat one of its good rows unchanged."""
-    header, *good = content.splitlines()
-    result, notes = [header], []
-    every = max(1, len(good) // (len(kinds) + 1))
-    waiting = list(enumerate(kinds))
-    for position, line in enumerate(good):
-        result.append(line)
-        if waiting and (position + 1) % every == 0:
-            _append(result, notes, template, *waiting.pop(0))
-    for number, kind in waiting:
-        _append(result, notes, template, number, kind)
-    result.append(good[0])
-    notes.append(BrokenLine(len(result), "repeated_row", None, None, SKIPPED))
-    return b"\n".join(result) + b"\n", tuple(notes)
+    """Spread broken rows of `kinds` over a file, and repeat its first good row at the end."""
+    lines = content.splitlines()
+    first_row = lines[1]
+    step = max(1, (len(lines) - 1) // (len(kinds) + 1))
+    notes = []
+    for number, kind in enumerate(kinds, start=1):
+        fresh = template.replaced(template.shape.key, b"X%07d" % number)
+        # Before it there are `number` steps of good rows and the broken ones inserted so far.
+        position = min(number * step + 1 + len(notes), len(lines))
+        for line in kind.spoil(fresh):
+            lines.insert(position, line)
+            position += 1
+            notes.append(_note(position, kind, template.shape))
+    lines.append(first_row)
+    notes.append(BrokenLine(len(lines), "repeated_row", None, None, SKIPPED))
+    return b"\n".join(lines) + b"\n", tuple(notes)
 
 
-def _append(
-    result: list[bytes], notes: list[BrokenLine], template: Row, number: int, kind: BrokenRow
-) -> None:
-    shape = template.shape
-    fresh = template.with_value(shape.key, b"X%07d" % (number + 1)).split(b",")
-    for line in kind.spoil(Row(shape, tuple(fresh))):
-        result.append(line)
-        field = getattr(shape, kind.part) if kind.part else None
-        notes.append(BrokenLine(len(result), kind.kind, field, kind.reason, kind.outcome))
+def _note(line: int, kind: BrokenRow, shape: RowShape) -> BrokenLine:
+    field = getattr(shape, kind.part) if kind.part else None
+    return BrokenLine(line, kind.kind, field, kind.reason, QUARANTINED)

@@ -90,7 +90,7 @@ def good_content(fleet: Fleet, target: Target) -> bytes:
 def correct(fleet: Fleet, target: Target) -> Correction:
     """Some amounts lower, one sale gone, one sale more.
 
-    The new sale takes the place of the one that is gone: same slot, a moment later. So what the
+    The new sale takes the place of the one that is gone: same slot, same moment. So what the
     files say about stock still adds up. A sale that a refund or void names stays.
     """
     assert target.machine is not None
@@ -106,14 +106,15 @@ def correct(fleet: Fleet, target: Target) -> Correction:
     gone, changed = free[0], free[1 : 1 + _AMOUNTS_CHANGED]
     for index in changed:
         row = sales_row(lines[index])
-        lines[index] = row.with_value("amount", b"%d" % (int(row.get("amount")) - _DISCOUNT))
-    vanished = sales_row(lines[gone]).get("transaction_id").decode()
+        lower = int(row.get("amount")) - _DISCOUNT
+        lines[index] = row.replaced("amount", b"%d" % lower).line()
+    old = sales_row(lines[gone])
     added = transaction_id(rows.second.size + 1)
-    lines[gone] = sales_row(lines[gone]).with_value("transaction_id", added.encode())
+    lines[gone] = old.replaced("transaction_id", added.encode()).line()
     return Correction(
         content=b"\n".join([header, *lines]) + b"\n",
         changed=tuple(index + 2 for index in changed),
-        vanished=vanished,
+        vanished=old.get("transaction_id").decode(),
         added=added,
     )
 

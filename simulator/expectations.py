@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from simulator.api_faults import ApiFaults
+from simulator.api_faults import NO_API_FAULTS, ApiFaults
 from simulator.broken_rows import QUARANTINED, SKIPPED
 from simulator.deliveries import correct, good_content
 from simulator.faults import FaultPlan, Target, plan_faults
@@ -68,14 +68,14 @@ class Expectation:
 
 
 def expect(
-    fleet: Fleet, feeds: tuple[Feed, ...] = (), faults: ApiFaults | None = None
+    fleet: Fleet, feeds: tuple[Feed, ...] = (), faults: ApiFaults = NO_API_FAULTS
 ) -> Expectation:
     """What the fleet's files hold, and, with `faults`, what its API serves."""
     plan = plan_faults(fleet)
     injections = tuple(
         injection for target in plan.targets for injection in _of_target(fleet, plan, target)
     )
-    return Expectation(injections, tuple(_of_api(feeds, faults or ApiFaults())))
+    return Expectation(injections, tuple(_of_api(feeds, faults)))
 
 
 def _of_target(fleet: Fleet, plan: FaultPlan, target: Target) -> Iterator[Injection]:

@@ -262,15 +262,13 @@ def _break_sales(content: bytes, kinds: tuple[BrokenRow, ...]) -> Treated:
         b"refund",
         sale.get("transaction_id"),
     )
-    return Treated(*insert_broken_rows(content, _SALES, Row(_SALES, refund), kinds))
+    return Treated(*insert_broken_rows(content, Row(_SALES, refund), kinds))
 
 
 def _break_replenishment(content: bytes, kinds: tuple[BrokenRow, ...]) -> Treated:
     row = Row(_REPLENISHMENT, tuple(content.splitlines()[1].split(b",")))
-    idle = row.with_value("quantity_added", b"0").split(b",")
-    idle = Row(_REPLENISHMENT, tuple(idle)).with_value("quantity_removed", b"0").split(b",")
-    template = Row(_REPLENISHMENT, tuple(idle))
-    return Treated(*insert_broken_rows(content, _REPLENISHMENT, template, kinds))
+    template = row.replaced("quantity_added", b"0").replaced("quantity_removed", b"0")
+    return Treated(*insert_broken_rows(content, template, kinds))
 
 
 def _break_products(content: bytes) -> Treated:
@@ -283,7 +281,7 @@ def _break_products(content: bytes) -> Treated:
         conflict="list_price",
     )
     template = Row(shape, tuple(lines[1].encode().split(b",")))
-    return Treated(*insert_broken_rows(content, shape, template, PRODUCT_KINDS))
+    return Treated(*insert_broken_rows(content, template, PRODUCT_KINDS))
 
 
 def first_sale(content: bytes) -> bytes:
@@ -301,8 +299,8 @@ def _as_unknown_machine(content: bytes) -> Treated:
     sales = [sales_row(line) for line in lines if b",sale," in line][:_ROWS_OF_UNKNOWN_MACHINE]
     rows = [header]
     for number, sale in enumerate(sales):
-        line = sale.with_value("machine_id", UNKNOWN_MACHINE_ID.encode())
+        row = sale.replaced("machine_id", UNKNOWN_MACHINE_ID.encode())
         if number % 3 == 1:
-            line = sales_row(line).with_value("product_id", UNKNOWN_PRODUCT_ID.encode())
-        rows.append(line)
+            row = row.replaced("product_id", UNKNOWN_PRODUCT_ID.encode())
+        rows.append(row.line())
     return Treated(b"\n".join(rows) + b"\n")
