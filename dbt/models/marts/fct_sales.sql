@@ -1,0 +1,133 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='replace_touched',
+        unique_key='sale_key',
+    )
+}}
+
+-- Grain: one line of a sale or refund that counts. Voids and the sales they cancel are in
+-- fct_voided_sales, so that whoever sums amount here gets revenue.
+
+with counted_lines as (
+
+    select * from {{ ref('int_sales_resolved') }}
+    where is_counted
+
+),
+
+{% if is_incremental() %}
+
+stored_sales as (
+
+    select * from {{ this }}
+
+),
+
+changed_sales as (
+
+    select sale_key from {{ ref('int_sales_resolved') }}
+    where _ledger_seq > {{ ledger_watermark() }}
+
+),
+
+-- Lines whose load is gone and that no other load has: they are no longer in intermediate.
+departed_sales as (
+
+    select stored_sales.sale_key
+    from stored_sales
+    left join {{ ref('int_loads') }} as loads
+        on stored_sales._load_id = loads.load_id and loads.is_current
+    where loads.load_id is null
+
+),
+
+-- The dimensions are compared themselves and not their ledger sequence, because a version can also
+-- vanish, and because a repeated master that changes nothing should touch nothing.
+moved_sales as (
+
+    select stored_sales.sale_key
+    from stored_sales
+    left join {{ ref('dim_machines') }} as machines
+        on
+            stored_sales.machine_key = machines.machine_key
+            and stored_sales.business_date >= machines.valid_from
+            and stored_sales.business_date < machines.valid_to
+    left join {{ ref('dim_products') }} as products
+        on
+            stored_sales.product_key = products.product_key
+            and stored_sales.business_date >= products.valid_from
+            and stored_sales.business_date < products.valid_to
+    where machines.machine_key is null or products.product_key is null
+
+),
+
+touched_sales as (
+
+    select sale_key from changed_sales
+    union
+    select sale_key from departed_sales
+    union
+    select sale_key from moved_sales
+
+),
+
+lines_to_build as (
+
+    select counted_lines.*
+    from counted_lines
+    inner join touched_sales on counted_lines.sale_key = touched_sales.sale_key
+
+),
+
+{% else %}
+
+lines_to_build as (
+
+    select * from counted_lines
+
+),
+
+{% endif %}
+
+sales as (
+
+    select
+        lines.sale_key,
+        lines.source,
+        lines.machine_id,
+        lines.transaction_id,
+        lines.line_id,
+        lines.transaction_type,
+        lines.business_date,
+        lines.sold_at,
+        machines.machine_key,
+        products.product_key,
+        lines.product_id,
+        lines.slot_number,
+        lines.payment_method_code,
+        lines.quantity,
+        lines.units_sold,
+        lines.unit_price,
+        lines.amount,
+        lines.currency,
+        lines.original_transaction_id,
+        lines._load_id,
+        lines._ledger_seq
+    from lines_to_build as lines
+    left join {{ ref('dim_machines') }} as machines
+        on
+            lines.source = machines.source
+            and lines.machine_id = machines.machine_id
+            and lines.business_date >= machines.valid_from
+            and lines.business_date < machines.valid_to
+    left join {{ ref('dim_products') }} as products
+        on
+            lines.source = products.source
+            and lines.product_id = products.product_id
+            and lines.business_date >= products.valid_from
+            and lines.business_date < products.valid_to
+
+)
+
+{{ select_touched('touched_sales', 'sales', ['sale_key']) }}

@@ -1,0 +1,180 @@
+-- Grain: one stock-out of a slot, from the sale that emptied it to the next visit that added units.
+-- A slot that a visit emptied is out of use, not out of stock.
+--
+-- lost units = units sold per hour in stock before x hours out of stock, where "before" is the
+-- last {{ var('stockout_demand_days') }} days up to the stock-out, or since the slot's first
+-- replenishment, without the hours in which the slot was out of stock then too.
+
+with slot_events as (
+
+    select * from {{ ref('int_slot_events') }}
+
+),
+
+stock_levels as (
+
+    select
+        *,
+        sum(stock_change) over (
+            partition by source, machine_id, slot_number
+            order by occurred_at, event_order, event_key
+            rows between unbounded preceding and current row
+        ) as stock_after
+    from slot_events
+
+),
+
+-- Sales that emptied a slot, and visits that added units.
+turning_points as (
+
+    select
+        source,
+        machine_id,
+        slot_number,
+        business_date,
+        occurred_at,
+        event_order,
+        event_key,
+        event_type,
+        product_id
+    from stock_levels
+    where
+        (event_type = 'sale' and stock_after <= 0 and stock_after - stock_change > 0)
+        or (event_type = 'replenishment' and units_added > 0)
+
+),
+
+followed_points as (
+
+    select
+        *,
+        min(case when event_type = 'replenishment' then occurred_at end) over (
+            partition by source, machine_id, slot_number
+            order by occurred_at, event_order, event_key
+            rows between 1 following and unbounded following
+        ) as next_filled_at,
+        min(case when event_type = 'replenishment' then occurred_at end) over (
+            partition by source, machine_id, slot_number
+        ) as first_filled_at
+    from turning_points
+
+),
+
+stockouts as (
+
+    select
+        followed_points.source,
+        followed_points.machine_id,
+        followed_points.slot_number,
+        followed_points.product_id,
+        followed_points.business_date,
+        followed_points.occurred_at as started_at,
+        followed_points.next_filled_at as ended_at,
+        followed_points.next_filled_at is null as is_open,
+        coalesce(followed_points.next_filled_at, periods.last_event_at) as counted_until,
+        greatest(
+            followed_points.first_filled_at,
+            {{
+                dbt.dateadd(
+                    'day', -1 * var('stockout_demand_days'), 'followed_points.occurred_at'
+                )
+            }}
+        ) as demand_from
+    from followed_points
+    inner join {{ ref('int_source_periods') }} as periods
+        on followed_points.source = periods.source
+    where followed_points.event_type = 'sale'
+
+),
+
+units_before as (
+
+    select
+        stockouts.source,
+        stockouts.machine_id,
+        stockouts.slot_number,
+        stockouts.started_at,
+        sum(slot_events.units_sold) as units_sold
+    from stockouts
+    inner join slot_events
+        on
+            stockouts.source = slot_events.source
+            and stockouts.machine_id = slot_events.machine_id
+            and stockouts.slot_number = slot_events.slot_number
+            and slot_events.event_type = 'sale'
+            and slot_events.occurred_at > stockouts.demand_from
+            and slot_events.occurred_at <= stockouts.started_at
+    group by
+        stockouts.source, stockouts.machine_id, stockouts.slot_number, stockouts.started_at
+
+),
+
+seconds_out_before as (
+
+    select
+        stockouts.source,
+        stockouts.machine_id,
+        stockouts.slot_number,
+        stockouts.started_at,
+        sum(
+            {{
+                dbt.datediff(
+                    'greatest(earlier.started_at, stockouts.demand_from)',
+                    'earlier.counted_until',
+                    'second',
+                )
+            }}
+        ) as seconds_out
+    from stockouts
+    inner join stockouts as earlier
+        on
+            stockouts.source = earlier.source
+            and stockouts.machine_id = earlier.machine_id
+            and stockouts.slot_number = earlier.slot_number
+            and earlier.started_at < stockouts.started_at
+            and earlier.counted_until > stockouts.demand_from
+    group by
+        stockouts.source, stockouts.machine_id, stockouts.slot_number, stockouts.started_at
+
+),
+
+measured_stockouts as (
+
+    select
+        stockouts.*,
+        {{ hours_between('stockouts.started_at', 'stockouts.counted_until') }} as duration_hours,
+        {{ dbt.datediff('stockouts.demand_from', 'stockouts.started_at', 'second') }}
+        - coalesce(seconds_out_before.seconds_out, 0) as seconds_in_stock_before,
+        coalesce(units_before.units_sold, 0) as units_sold_before
+    from stockouts
+    left join units_before
+        on
+            stockouts.source = units_before.source
+            and stockouts.machine_id = units_before.machine_id
+            and stockouts.slot_number = units_before.slot_number
+            and stockouts.started_at = units_before.started_at
+    left join seconds_out_before
+        on
+            stockouts.source = seconds_out_before.source
+            and stockouts.machine_id = seconds_out_before.machine_id
+            and stockouts.slot_number = seconds_out_before.slot_number
+            and stockouts.started_at = seconds_out_before.started_at
+
+)
+
+select
+    source,
+    machine_id,
+    slot_number,
+    product_id,
+    business_date,
+    started_at,
+    ended_at,
+    is_open,
+    duration_hours,
+    cast(units_sold_before as bigint) as units_sold_before,
+    {{ ratio('seconds_in_stock_before', 3600, 2) }} as hours_in_stock_before,
+    coalesce(
+        {{ ratio('units_sold_before * duration_hours * 3600', 'seconds_in_stock_before', 2) }}, 0
+    ) as estimated_lost_units
+from measured_stockouts
