@@ -9,8 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -27,6 +28,7 @@ class LakeError(OSError):
 
 # Where a file is made before it takes its place in the lake by a rename, on the same disk.
 SCRATCH = ".scratch"
+_SCRATCH_SECONDS = 24 * 60 * 60
 
 
 class Zone(StrEnum):
@@ -110,7 +112,7 @@ class DiskLake:
 
     def describe(self, key: str) -> StoredObject:
         try:
-            return _stored(key, os.stat(self._root / key))
+            return _stored(key, (self._root / key).stat())
         except OSError as error:
             raise LakeError(_sentence(key, "read", error)) from error
 
@@ -132,7 +134,7 @@ class DiskLake:
         target = self._root / key
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(path, target)
+            path.replace(target)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise LakeError(_sentence(key, "write", error)) from error
@@ -149,6 +151,7 @@ class DiskLake:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
+        self._remove_left_scratch()
         key = f"{SCRATCH}/{uuid4().hex}"
         folder = self._root / key
         try:
@@ -159,6 +162,14 @@ class DiskLake:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _remove_left_scratch(self) -> None:
+        """Remove what killed tasks left; no task runs for a day."""
+        before = time.time() - _SCRATCH_SECONDS
+        for folder in (self._root / SCRATCH).glob("*"):
+            with suppress(FileNotFoundError):
+                if folder.stat().st_mtime < before:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _walk(self, folder: Path) -> Iterator[StoredObject]:
         # os.scandir instead of Path.rglob: a tenth of the time on 100,000 files, and links that
@@ -196,7 +207,7 @@ class DiskLake:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
-            os.replace(temporary, target)
+            temporary.replace(target)
         except OSError as error:
             raise LakeError(_sentence(key, "write", error)) from error
         finally:

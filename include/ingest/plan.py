@@ -29,8 +29,8 @@ class Candidate(_Document):
     """A file that discovery found new or changed: not yet read, so its content may be known.
 
     ``location`` is the lake key to read: the source's own file, or, for an API page or a replay,
-    the version in raw. ``raw_location`` and ``landed_at`` (UTC) are set when it lies in raw already.
-    ``earlier_loads`` counts the ledger rows of the same contract and key.
+    the version in raw. ``raw_location`` is set when it lies in raw already, ``landed_at`` (UTC)
+    when it is also known since when. ``earlier_loads`` counts the ledger rows of the same contract and key.
     """
 
     object_key: str
@@ -132,14 +132,14 @@ class BatchLoad(_Document):
     """What one transaction did to the warehouse.
 
     ``load_ids`` are all loads of the batch, those that an earlier attempt loaded included.
-    ``ledger_seq`` is None if there was nothing to do. ``rows_loaded`` are in the raw table now,
-    ``rows_retired`` have left it.
+    ``files_known`` were in the ledger already. ``rows_loaded`` came to the raw table,
+    ``rows_retired`` left it.
     """
 
     batch_id: str
     source_contract: str
     dataset: str
-    ledger_seq: int | None
+    ledger_seq: int
     load_ids: tuple[int, ...]
     files_loaded: int
     files_known: int

@@ -1,0 +1,59 @@
+"""# Ingest files
+
+Finds the files that vendors delivered and the warehouse does not have yet, keeps them in raw as
+they came, conforms them to their contracts and loads them.
+
+- **Inputs**: every file below `sources/` in the lake that a source contract matches by name.
+- **Outputs**: the raw tables fed by files, `ops.load_history`, `ops.quarantine`; an event of each
+  of those tables' assets, also when nothing was new. Together with `ingest_apis` it starts
+  `transform`.
+- **Schedule**: by hand in dev; daily in staging and prod.
+- **Owner**: data-platform.
+
+## Tasks
+
+`discover_files` compares the listing with the ledger and plans batches. `conform` (one task for
+each batch) copies files to raw and writes typed Parquet and quarantine. `load` publishes each batch
+in one transaction. `verify` checks that rows read = conformed + quarantined + duplicates, for every
+file and against the tables, and emits the assets.
+
+## When it fails
+
+Every failure is one sentence in the task's log that says what to do. Then clear the failed task.
+
+- `conform`: a file could not be read, or its contract is wrong. The other files of its batch and
+  the other batches are loaded all the same; `verify` does not run, so `transform` waits.
+- `load`: the database is in use, damaged, or the disk is full. A batch is loaded whole or not at
+  all.
+- `verify`: rows are missing or too many. Nothing repairs this by itself: stop and find out why.
+- A warning of `discover_files` names files that no contract knows; they are not read.
+
+## Rerun safety
+
+Any task, or the whole DAG, may be killed and run again at any time. A version that is in the ledger
+is not loaded twice, and a corrected file replaces exactly its own rows.
+"""
+
+from airflow.sdk import dag
+
+from include.assets import FILE_ASSETS
+from include.dag_defaults import Layer, dag_arguments
+from include.ingest.tasks import conform, discover_files, load, verify
+from include.schedules import ingest_schedule
+
+
+@dag(
+    dag_id="ingest_files",
+    schedule=ingest_schedule(),
+    doc_md=__doc__,
+    **dag_arguments(layer=Layer.INGEST),
+)
+def ingest_files() -> None:
+    conformed = conform.expand(batch=discover_files())
+    loaded = load()
+    verified = verify.override(outlets=list(FILE_ASSETS))()
+    conformed >> loaded
+    [conformed, loaded] >> verified
+
+
+ingest_files()

@@ -1,0 +1,205 @@
+"""Keeps every version of every file in raw, exactly as it came, and gives it its load_id.
+
+A file is read once: the copy, its checksum and the scan share the pass. Nothing is flushed to the
+disk for each file; a copy takes its name by a rename when it is complete, so a killed task leaves
+no half of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from include.contracts import SourceContract
+from include.ingest.pages import fetched_at
+from include.ingest.plan import Batch, Candidate, FailedFile, LandedFile, UnchangedFile
+from include.lake import Lake, LakeError, StoredObject, Zone
+
+_CHUNK_BYTES = 1 << 20
+_LANDED_AT = "%Y%m%dT%H%M%S%fZ"
+_VERSION = re.compile(r"(?P<landed_at>\d{8}T\d{12}Z)-(?P<checksum>[0-9a-f]{16})")
+
+
+class LandingError(Exception):
+    """One file cannot be landed, and the others can; the message is one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class LandedBatch:
+    """A batch in raw: each candidate is in exactly one of the three."""
+
+    landed: tuple[LandedFile, ...]
+    unchanged: tuple[UnchangedFile, ...]
+    failed: tuple[FailedFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What was read of a file, and how the file looked before and after."""
+
+    stored: StoredObject
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """One content of one object key in raw. ``landed_at`` is in UTC."""
+
+    location: str
+    landed_at: datetime
+
+
+def land_batch(lake: Lake, batch: Batch, contract: SourceContract) -> LandedBatch:
+    """Copy each candidate to raw, unless its content is the current one or lies there already.
+
+    Running it again makes no second copy. A file that cannot be read is reported and stops no
+    other; a raw that cannot be written raises LakeError.
+    """
+    landed: list[LandedFile] = []
+    unchanged: list[UnchangedFile] = []
+    failed: list[FailedFile] = []
+    with lake.scratch() as scratch:
+        for candidate in batch.candidates:
+            try:
+                outcome = _land(lake, scratch, candidate, contract)
+            except LandingError as error:
+                failed.append(FailedFile(object_key=candidate.object_key, message=str(error)))
+                continue
+            if isinstance(outcome, UnchangedFile):
+                unchanged.append(outcome)
+            else:
+                landed.append(outcome)
+    return LandedBatch(tuple(landed), tuple(unchanged), tuple(failed))
+
+
+def load_id(
+    source_contract: str, object_key: str, checksum: str, fingerprint: str, generation: int
+) -> int:
+    """The first 63 bits of SHA-256 over what makes a load: a BIGINT that is never negative.
+
+    The parts are hashed as a JSON array, so that no two of them can run into each other.
+    """
+    parts = json.dumps([source_contract, object_key, checksum, fingerprint, generation])
+    return int.from_bytes(hashlib.sha256(parts.encode()).digest()[:8], "big") >> 1
+
+
+def _land(
+    lake: Lake, scratch: Path, candidate: Candidate, contract: SourceContract
+) -> LandedFile | UnchangedFile:
+    copy = None if candidate.raw_location else scratch / "copy"
+    content = _read(lake, candidate, copy)
+    current = candidate.current
+    if current is not None and current.checksum == content.checksum:
+        return UnchangedFile(load_id=current.load_id, etag=content.stored.etag)
+    if copy is None:
+        version = _version_in_raw(lake, candidate, content)
+    else:
+        version = _keep(lake, copy, candidate.object_key, content)
+    return _landed_file(candidate, contract, content, version)
+
+
+def _landed_file(
+    candidate: Candidate, contract: SourceContract, content: _Content, version: _Version
+) -> LandedFile:
+    generation = candidate.earlier_loads
+    return LandedFile(
+        load_id=load_id(
+            contract.id, candidate.object_key, content.checksum, contract.fingerprint, generation
+        ),
+        object_key=candidate.object_key,
+        raw_location=version.location,
+        size_bytes=content.stored.size_bytes,
+        checksum=content.checksum,
+        etag=content.stored.etag,
+        generation=generation,
+        landed_at=version.landed_at,
+        landed_on=version.landed_at.astimezone(ZoneInfo(contract.time_zone)).date(),
+        replaces=candidate.current.load_id if candidate.current else None,
+    )
+
+
+def _read(lake: Lake, candidate: Candidate, copy: Path | None) -> _Content:
+    """Read the file once, into ``copy`` if one is wanted.
+
+    Raises LandingError if the file cannot be read, or was written to meanwhile.
+    """
+    digest = hashlib.sha256()
+    with ExitStack() as stack:
+        target = stack.enter_context(copy.open("wb")) if copy else None
+        before = _describe(lake, candidate)
+        for chunk in _chunks(lake, candidate.location):
+            digest.update(chunk)
+            if target:
+                target.write(chunk)
+    if _describe(lake, candidate).etag != before.etag:
+        raise LandingError(
+            f"{candidate.location!r} changed while it was read; "
+            "run the task again when it is completely written."
+        )
+    return _Content(before, digest.hexdigest())
+
+
+def _describe(lake: Lake, candidate: Candidate) -> StoredObject:
+    try:
+        return lake.describe(candidate.location)
+    except LakeError as error:
+        raise LandingError(str(error)) from error
+
+
+def _chunks(lake: Lake, location: str) -> Iterator[bytes]:
+    try:
+        with lake.open(location) as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                yield chunk
+    except LakeError as error:
+        raise LandingError(str(error)) from error
+    except OSError as error:
+        raise LandingError(
+            f"Cannot read {location!r} in the lake ({error.strerror}); "
+            "check the disk and run the task again."
+        ) from error
+
+
+def _keep(lake: Lake, copy: Path, object_key: str, content: _Content) -> _Version:
+    """Give the copy its place in raw, or find that its latest version there is the same."""
+    latest = _latest_version(lake, object_key)
+    if latest is not None and latest[1] == content.checksum[:16]:
+        return latest[0]
+    landed_at = datetime.now(UTC)
+    name = f"{landed_at.strftime(_LANDED_AT)}-{content.checksum[:16]}"
+    location = _raw_key(lake, object_key, name)
+    lake.put_file(copy, location)
+    return _Version(location, landed_at)
+
+
+def _latest_version(lake: Lake, object_key: str) -> tuple[_Version, str] | None:
+    """The version that landed last and the first 16 digits of its checksum."""
+    folder = _raw_key(lake, object_key)
+    versions = [
+        (match["landed_at"], match["checksum"], stored.key)
+        for stored in lake.list(folder)
+        # Versions of a file that is called like a folder of this one lie deeper.
+        if (match := _VERSION.fullmatch(stored.key.removeprefix(f"{folder}/")))
+    ]
+    if not versions:
+        return None
+    landed_at, checksum, location = max(versions)
+    moment = datetime.strptime(landed_at, _LANDED_AT).replace(tzinfo=UTC)
+    return _Version(location, moment), checksum
+
+
+def _version_in_raw(lake: Lake, candidate: Candidate, content: _Content) -> _Version:
+    """A version that lies in raw already: an API page says itself when it was fetched."""
+    landed_at = candidate.landed_at or fetched_at(lake, candidate.location)
+    return _Version(candidate.location, landed_at or content.stored.modified_at)
+
+
+def _raw_key(lake: Lake, object_key: str, *name: str) -> str:
+    return lake.key(Zone.RAW, "files", *object_key.split("/"), *name)

@@ -1,0 +1,158 @@
+"""What each task of the ingest DAGs does, free of Airflow.
+
+Every step may be killed at any point and run again: documents and raw files are complete or
+absent, and the ledger turns a second load of the same version into nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from include.contracts import Catalog, load_catalog
+from include.ingest.api import ApiAccess, LandedPages, fetch_pages
+from include.ingest.conform import conform_batch
+from include.ingest.discover import plan_files, plan_pages
+from include.ingest.landing import land_batch
+from include.ingest.plan import BatchLoad, ConformedBatch, FailedFile, LoadReport, RunSummary
+from include.ingest.runs import IngestRun
+from include.ingest.sweep import sweep
+from include.ingest.verify import verify
+from include.lake import Lake, LakeError
+from include.settings import Settings
+from include.warehouse import Warehouse, WarehouseError, open_warehouse
+
+log = logging.getLogger(__name__)
+
+_NAMES_SHOWN = 5
+
+
+class IngestError(RuntimeError):
+    """A part of a run failed while the rest of it was done; names what failed and the remedy."""
+
+
+def discover_files(run: IngestRun, settings: Settings) -> list[str]:
+    """Plan what is new below ``sources/``; returns the keys of the batches."""
+    catalog = load_catalog()
+    with _warehouse(run.lake, settings, catalog) as warehouse:
+        return list(plan_files(run, warehouse, catalog, settings.conform).batches)
+
+
+def discover_pages(run: IngestRun, settings: Settings) -> list[str]:
+    """Plan the API pages in raw that are not loaded; returns the keys of the batches."""
+    catalog = load_catalog()
+    with _warehouse(run.lake, settings, catalog) as warehouse:
+        return list(plan_pages(run, warehouse, catalog, settings.conform).batches)
+
+
+def fetch(lake: Lake, source_contract: str, access: ApiAccess) -> LandedPages:
+    """Land the new pages of one API source contract."""
+    landed = fetch_pages(lake, load_catalog().source(source_contract), access)
+    rest = "" if landed.is_complete else "; there is more, which the next run fetches"
+    log.info("%s: %d new pages, %d items%s.", source_contract, landed.pages, landed.items, rest)
+    return landed
+
+
+def conform(run: IngestRun, settings: Settings, batch_key: str) -> None:
+    """Land the files of a batch in raw and conform them.
+
+    A file that cannot be read stops no other: the rest of the batch is conformed and kept for the
+    loader, and then the step fails and names the files. Raises IngestError.
+    """
+    batch = run.read_batch(batch_key)
+    contract = load_catalog().source(batch.source_contract)
+    landed = land_batch(run.lake, batch, contract)
+    conformed = conform_batch(
+        run.lake, contract, batch.batch_id, landed.landed, settings.conform, run.run_id
+    )
+    run.write_conformed(
+        conformed.model_copy(update={"unchanged": landed.unchanged, "failed": landed.failed})
+    )
+    if landed.failed:
+        raise IngestError(_unread(landed.failed))
+
+
+def load(run: IngestRun, settings: Settings) -> LoadReport | None:
+    """Load every batch that was conformed, one transaction each, and sweep up orphans.
+
+    A batch that cannot be loaded stops no other: the rest is loaded, then the step fails. None if
+    discovery left no plan. Raises IngestError.
+    """
+    plan = run.read_plan()
+    if plan is None:
+        return None
+    conformed = [batch for key in plan.batches if (batch := run.read_conformed(key))]
+    catalog = load_catalog()
+    with _warehouse(run.lake, settings, catalog) as warehouse:
+        loaded, problems = _load_each(run, warehouse, catalog, conformed)
+        sweep(run.lake, warehouse)
+    report = LoadReport(batches=tuple(loaded))
+    run.write_report(report)
+    if problems:
+        raise IngestError(_and_more(problems))
+    return report
+
+
+def verify_run(run: IngestRun, settings: Settings) -> RunSummary:
+    """Check that no row of the run's loads is missing, and sum them up.
+
+    Raises VerificationError.
+    """
+    with _warehouse(run.lake, settings, load_catalog()) as warehouse:
+        summary = verify(run, warehouse)
+    log.info(
+        "%d files, %d rows read: %d conformed, %d quarantined (%s), %d duplicates.",
+        summary.files,
+        summary.rows_read,
+        summary.rows_conformed,
+        summary.rows_quarantined,
+        ", ".join(f"{reason} {count}" for reason, count in summary.quarantined.items()) or "none",
+        summary.rows_duplicate,
+    )
+    return summary
+
+
+@contextmanager
+def _warehouse(lake: Lake, settings: Settings, catalog: Catalog) -> Iterator[Warehouse]:
+    with open_warehouse(settings.warehouse, lake) as warehouse:
+        warehouse.ensure_schema(catalog.datasets)
+        yield warehouse
+
+
+def _load_each(
+    run: IngestRun, warehouse: Warehouse, catalog: Catalog, conformed: list[ConformedBatch]
+) -> tuple[list[BatchLoad], list[str]]:
+    loaded: list[BatchLoad] = []
+    problems: list[str] = []
+    for batch in conformed:
+        try:
+            load = warehouse.load(batch, catalog.dataset(batch.dataset), run.run_id)
+        except (WarehouseError, LakeError) as error:
+            log.error("%s", error)
+            problems.append(str(error))
+            continue
+        log.info(
+            "%s: %d files loaded, %d known, %d unchanged; %d rows in, %d rows of %d earlier loads "
+            "out, %d quarantined.",
+            load.batch_id,
+            load.files_loaded,
+            load.files_known,
+            load.files_unchanged,
+            load.rows_loaded,
+            load.rows_retired,
+            load.loads_retired,
+            load.rows_quarantined,
+        )
+        loaded.append(load)
+    return loaded, problems
+
+
+def _unread(failed: tuple[FailedFile, ...]) -> str:
+    return _and_more([file.message for file in failed])
+
+
+def _and_more(sentences: list[str]) -> str:
+    shown = " ".join(sentences[:_NAMES_SHOWN])
+    more = len(sentences) - _NAMES_SHOWN
+    return f"{shown} And {more} more." if more > 0 else shown

@@ -1,0 +1,100 @@
+"""The tasks that the ingest DAGs are made of.
+
+Each only finds out its run and settings and calls its step. A task's imports stand inside it,
+because every task process parses its DAG file, and so imports this module, before it runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import TriggerRule, task
+
+if TYPE_CHECKING:
+    from include.ingest.runs import IngestRun
+
+# One slot: only one process may have the DuckDB file open.
+WAREHOUSE_POOL = "warehouse"
+
+
+@task(pool=WAREHOUSE_POOL)
+def discover_files() -> list[str]:
+    """Compare the files below sources/ with the ledger; plan batches of what is new."""
+    from include.ingest import steps
+    from include.settings import current_settings
+
+    return steps.discover_files(_current_run(), current_settings())
+
+
+@task
+def fetch(source_contract: str) -> None:
+    """Land the new pages of one API in raw; skipped if its Airflow connection does not exist."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from include.ingest import steps
+    from include.ingest.connections import api_access
+    from include.lake import open_lake
+    from include.settings import current_settings
+
+    access = api_access(source_contract)
+    if access is None:
+        raise AirflowSkipException(
+            f"Nothing to fetch for {source_contract}: its Airflow connection does not exist."
+        )
+    steps.fetch(open_lake(current_settings().lake), source_contract, access)
+
+
+# all_done: an API that fails or is not connected must not hold back the pages of another.
+@task(pool=WAREHOUSE_POOL, trigger_rule=TriggerRule.ALL_DONE)
+def discover_pages() -> list[str]:
+    """Compare the API pages in raw with the ledger; plan batches of what is not loaded."""
+    from include.ingest import steps
+    from include.settings import current_settings
+
+    return steps.discover_pages(_current_run(), current_settings())
+
+
+@task(map_index_template="{{ batch_id }}")
+def conform(batch: str) -> None:
+    """Land one batch of files in raw and make typed Parquet and quarantine of it."""
+    from airflow.sdk import get_current_context
+
+    from include.ingest import steps
+    from include.settings import current_settings
+
+    get_current_context()["batch_id"] = batch.rpartition("/")[2].removesuffix(".json")
+    steps.conform(_current_run(), current_settings(), batch)
+
+
+# all_done: what was conformed is loaded although another batch failed; verify does not run then.
+@task(pool=WAREHOUSE_POOL, trigger_rule=TriggerRule.ALL_DONE)
+def load() -> None:
+    """Publish each conformed batch in one transaction."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from include.ingest import steps
+    from include.settings import current_settings
+
+    if steps.load(_current_run(), current_settings()) is None:
+        raise AirflowSkipException("Nothing to load: discovery left no plan.")
+
+
+# none_failed: with nothing new, conform is skipped, and the assets are due all the same.
+@task(pool=WAREHOUSE_POOL, trigger_rule=TriggerRule.NONE_FAILED)
+def verify() -> dict[str, object]:
+    """Check that every row read was loaded, quarantined or skipped as a duplicate; sum up."""
+    from include.ingest import steps
+    from include.settings import current_settings
+
+    return steps.verify_run(_current_run(), current_settings()).model_dump()
+
+
+def _current_run() -> IngestRun:
+    from airflow.sdk import get_current_context
+
+    from include.ingest.runs import IngestRun
+    from include.lake import open_lake
+    from include.settings import current_settings
+
+    run = get_current_context()["dag_run"]
+    return IngestRun(open_lake(current_settings().lake), run.dag_id, run.run_id)

@@ -1,0 +1,73 @@
+"""Checks a run after it loaded: every file accounted for, every row loaded or in quarantine."""
+
+from __future__ import annotations
+
+from include.ingest.plan import LoadReport, RunSummary
+from include.ingest.runs import IngestRun
+from include.warehouse import Imbalance, Warehouse
+
+_SHOWN = 5
+
+
+class VerificationError(RuntimeError):
+    """Files or rows of a run are missing or too many; names them."""
+
+
+def verify(run: IngestRun, warehouse: Warehouse) -> RunSummary:
+    """Hold the plan, the load report, the ledger and the tables of one run against each other.
+
+    Raises VerificationError.
+    """
+    plan = run.read_plan()
+    if plan is None:
+        raise VerificationError(f"The run {run.run_id} has no plan; clear its discover task.")
+    report = run.read_report()
+    _check_files(run, plan.batches, report)
+    load_ids = _load_ids(report)
+    found = [
+        problem
+        for dataset, ids in load_ids.items()
+        for problem in warehouse.imbalances(dataset, ids)
+    ]
+    if found:
+        raise VerificationError(_sentence(found))
+    totals = warehouse.totals([load_id for ids in load_ids.values() for load_id in ids])
+    return RunSummary(
+        files=totals.files,
+        unknown_files=plan.unknown_files,
+        rows_read=totals.rows_read,
+        rows_conformed=totals.rows_conformed,
+        rows_quarantined=totals.rows_quarantined,
+        rows_duplicate=totals.rows_duplicate,
+        quarantined=totals.quarantined,
+    )
+
+
+def _check_files(run: IngestRun, batch_keys: tuple[str, ...], report: LoadReport) -> None:
+    loaded = {
+        load.batch_id: load.files_loaded + load.files_known + load.files_unchanged
+        for load in report.batches
+    }
+    for key in batch_keys:
+        batch = run.read_batch(key)
+        if loaded.get(batch.batch_id) != len(batch.candidates):
+            raise VerificationError(
+                f"Batch {batch.batch_id} has {len(batch.candidates)} files and "
+                f"{loaded.get(batch.batch_id, 0)} were loaded; clear its conform task."
+            )
+
+
+def _load_ids(report: LoadReport) -> dict[str, list[int]]:
+    """The run's loads by dataset."""
+    by_dataset: dict[str, list[int]] = {}
+    for load in report.batches:
+        by_dataset.setdefault(load.dataset, []).extend(load.load_ids)
+    return by_dataset
+
+
+def _sentence(found: list[Imbalance]) -> str:
+    shown = "; ".join(f"{imbalance.object_key} {imbalance.problem}" for imbalance in found[:_SHOWN])
+    return (
+        f"{len(found)} loads of this run are not in balance: {shown}; "
+        "stop loading and restore the warehouse from its snapshot."
+    )

@@ -1,0 +1,102 @@
+"""What ingest needs of a warehouse, whichever engine it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from include.contracts import DatasetContract
+from include.ingest.plan import BatchLoad, Candidate, ConformedBatch
+from include.lake import Lake
+from include.settings import DuckDBSettings, WarehouseSettings
+
+
+class WarehouseError(RuntimeError):
+    """The warehouse cannot be used, or would not be right afterwards; nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFile:
+    """A file that a listing of the lake shows, as one source contract sees it.
+
+    ``location`` is its lake key; ``raw_location`` the same if it lies in raw already.
+    """
+
+    source_contract: str
+    object_key: str
+    location: str
+    size_bytes: int
+    etag: str
+    raw_location: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Imbalance:
+    """A load whose rows in the warehouse are not those that its ledger row promises."""
+
+    load_id: int
+    object_key: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadTotals:
+    """Sums over the ledger rows of some loads; ``quarantined`` counts rows by first reason."""
+
+    files: int
+    rows_read: int
+    rows_conformed: int
+    rows_quarantined: int
+    rows_duplicate: int
+    quarantined: dict[str, int]
+
+
+class Warehouse(Protocol):
+    """One open warehouse. Every method raises WarehouseError, one sentence, when it fails."""
+
+    def ensure_schema(self, datasets: Iterable[DatasetContract]) -> None:
+        """Create what is missing: schemas, tables, the columns of a newer contract, the lock row.
+
+        Never inside a load: Snowflake commits the open transaction at every DDL statement.
+        """
+
+    def new_versions(self, listed: Iterable[ListedFile]) -> Iterator[tuple[str, Candidate]]:
+        """The listed files that the ledger does not hold with that etag, with their contract's id.
+
+        Both sides are streamed: memory does not grow with the number of files.
+        """
+
+    def load(self, batch: ConformedBatch, dataset: DatasetContract, run_id: str) -> BatchLoad:
+        """Publish a conformed batch in one transaction; a batch that is loaded already is a no-op.
+
+        Killed at any point, the warehouse holds all of the batch or nothing of it.
+        """
+
+    def imbalances(self, dataset: str, load_ids: Sequence[int]) -> list[Imbalance]:
+        """The loads of which a row is missing or too many, in the raw table or in quarantine."""
+
+    def totals(self, load_ids: Sequence[int]) -> LoadTotals:
+        """What the ledger says of these loads, in sum."""
+
+    def unknown_locations(self, locations: Sequence[str]) -> list[str]:
+        """Those of the lake keys that no ledger row names as its Parquet."""
+
+
+def open_warehouse(
+    settings: WarehouseSettings, lake: Lake, *, wait_seconds: float = 60
+) -> AbstractContextManager[Warehouse]:
+    """Open the warehouse that the settings name, for the length of a ``with`` block.
+
+    If another process has it, wait up to ``wait_seconds`` for it. Raises WarehouseError.
+    """
+    if isinstance(settings, DuckDBSettings):
+        # Imported here: a DAG file that imports the steps must not pay for the engine.
+        from include.warehouse.duckdb import opened
+
+        return opened(settings.path, lake, wait_seconds=wait_seconds)
+    raise WarehouseError(
+        f"The warehouse is Snowflake's {settings.database}, which this release cannot load; "
+        "run with VENDING_ENV=dev."
+    )
