@@ -178,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: VendorServer
 
-    def do_GET(self) -> None:  # noqa: N802 (the name http.server calls)
+    def do_GET(self) -> None:
         answer = self.server.api.answer(self.path, self.headers.get("Authorization"))
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)

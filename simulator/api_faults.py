@@ -34,8 +34,8 @@ class ApiFaults:
         """The error status with which this request is answered instead of a page, if any."""
         if "rate_limit" in self.names and request_number % 10 == 2:
             return 429
-        if "server_error" in self.names and request_number % 9 == 3:
-            return 503 if request_number % 2 else 500
+        if "server_error" in self.names and request_number % 8 == 3:
+            return 503 if request_number // 8 % 2 else 500
         return None
 
     def delay_seconds(self, request_number: int) -> float:

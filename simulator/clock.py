@@ -15,5 +15,5 @@ def yesterday_in_tokyo() -> date:
 
 def timestamp(first_day: date, second: int) -> str:
     """`second` seconds after midnight of `first_day`, ISO 8601 with the Tokyo offset."""
-    moment = datetime(first_day.year, first_day.month, first_day.day) + timedelta(seconds=second)
-    return moment.isoformat() + UTC_OFFSET
+    midnight = datetime(first_day.year, first_day.month, first_day.day, tzinfo=TOKYO)
+    return (midnight + timedelta(seconds=second)).isoformat()

@@ -27,6 +27,7 @@ REPLENISHMENT_HEADER = (
 _PAYMENT_CODES = np.array([method.payment_method_code for method in PAYMENT_METHODS], dtype="S")
 _KIND_CODES = np.array([kind.name.lower() for kind in Kind], dtype="S")
 _PRODUCT_IDS = np.array([product.product_id for product in PRODUCTS], dtype="S")
+_FOUR_DIGITS = np.array([f"{number:04d}" for number in range(10_000)], dtype="S")
 _CLOCK = np.array(
     [
         f"T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}{UTC_OFFSET}"
@@ -64,7 +65,7 @@ def sales_files(fleet: Fleet, history: MachineHistory) -> Iterator[SourceFile]:
     day = rows.second // SECONDS_PER_DAY
     columns = [
         _constant(machine.machine_id),
-        _numbered("T", np.arange(1, day.size + 1), 8),
+        _numbered("T", np.arange(1, day.size + 1)),
         _integers(rows.slot + 1),
         _texts(_PRODUCT_IDS[machine.slot_products[rows.slot]]),
         _joined(_texts(days[day]), _texts(_CLOCK[rows.second % SECONDS_PER_DAY])),
@@ -73,7 +74,7 @@ def sales_files(fleet: Fleet, history: MachineHistory) -> Iterator[SourceFile]:
         _integers(rows.amount),
         _texts(_PAYMENT_CODES[rows.payment]),
         _texts(_KIND_CODES[rows.kind]),
-        _blank_where(rows.original == 0, _numbered("T", rows.original, 8)),
+        _blank_where(rows.original == 0, _numbered("T", rows.original)),
     ]
     body, offsets = _render(columns, day.size)
     bounds = offsets[np.searchsorted(day, np.arange(fleet.state.days + 1))]
@@ -94,7 +95,7 @@ def replenishment_files(fleet: Fleet, history: MachineHistory) -> Iterator[Sourc
     staff = [fleet.route_on(machine, day).staff_id for day in visit_days.tolist()]
     columns = [
         _constant(machine.machine_id),
-        _numbered("R", np.repeat(np.arange(1, count + 1), slots), 6),
+        _numbered("R", np.repeat(np.arange(1, count + 1), slots)),
         _integers(np.tile(np.arange(1, slots + 1), count)),
         _texts(np.tile(_PRODUCT_IDS[machine.slot_products], count)),
         _texts(np.repeat(np.array(stamps, dtype="S"), slots)),
@@ -121,8 +122,8 @@ def file_names(fleet: Fleet, machine: Machine) -> Iterator[tuple[int, str]]:
 
 def _render(columns: list[np.ndarray], rows: int) -> tuple[bytes, np.ndarray]:
     """The CSV body, and the offset in it of each row and of the end, shape (rows + 1,)."""
-    comma, newline = _constant(","), _constant("\n")
-    parts = [part for column in columns for part in (column, comma)][:-1] + [newline]
+    separators = [_constant(",")] * (len(columns) - 1) + [_constant("\n")]
+    parts = [part for pair in zip(columns, separators, strict=True) for part in pair]
     width = sum(part.shape[1] for part in parts)
     matrix = np.empty((rows, width), dtype=np.uint8)
     left = 0
@@ -146,12 +147,11 @@ def _joined(*columns: np.ndarray) -> np.ndarray:
     return np.concatenate(columns, axis=1)
 
 
-def _numbered(prefix: str, numbers: np.ndarray, digits: int) -> np.ndarray:
-    """`prefix` and the number with leading zeros."""
-    powers = 10 ** np.arange(digits - 1, -1, -1)
-    characters = (numbers[:, None] // powers % 10 + ord("0")).astype(np.uint8)
+def _numbered(prefix: str, numbers: np.ndarray) -> np.ndarray:
+    """`prefix` and the number with leading zeros, eight digits."""
     letter = np.full((numbers.size, 1), ord(prefix), dtype=np.uint8)
-    return _joined(letter, characters)
+    high, low = np.divmod(numbers, _FOUR_DIGITS.size)
+    return _joined(letter, _texts(_FOUR_DIGITS[high]), _texts(_FOUR_DIGITS[low]))
 
 
 def _integers(values: np.ndarray) -> np.ndarray:
@@ -159,7 +159,7 @@ def _integers(values: np.ndarray) -> np.ndarray:
     if values.size == 0:
         return np.empty((0, 1), dtype=np.uint8)
     low, high = int(values.min()), int(values.max())
-    table = np.array([str(number) for number in range(low, high + 1)], dtype="S")
+    table = np.array([b"%d" % number for number in range(low, high + 1)])
     return _texts(table[values - low])
 
 
