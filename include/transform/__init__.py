@@ -1,0 +1,1 @@
+"""The dbt project as an Airflow DAG: one build, every node a task, results checked afterwards."""

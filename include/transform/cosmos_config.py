@@ -1,0 +1,189 @@
+"""How Cosmos renders the dbt project: one place for the configuration of the DAG `transform`.
+
+Cosmos reads the manifest and lays out the graph; each of its nodes becomes a DbtNodeOperator, which
+follows the one build of the run (include/transform/build.py). Cosmos's own watcher mode works the
+same way and is not used, for three reasons found in 1.15.1: a test over several models is never
+reported to its task, which then passes or waits for ever; a node that was never built passes; and
+the dozen XCom writes for each node double the time of the build.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, BaseOperator, TaskGroup, TriggerRule
+from cosmos.airflow.dag import DbtDag
+from cosmos.config import ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
+from cosmos.constants import (
+    DbtResourceType,
+    ExecutionMode,
+    LoadMode,
+    SourceRenderingBehavior,
+    TestBehavior,
+)
+
+from include.dag_defaults import RUN_TIMEOUT
+from include.settings import Environment, Settings
+from include.transform.manifest import Manifest, load_manifest
+from include.transform.node_task import DbtNodeOperator
+
+BUILD_TASK_ID = "dbt_build"
+GATES_GROUP_ID = "gates"
+
+COMMANDS = {
+    DbtResourceType.MODEL: "run",
+    DbtResourceType.SEED: "seed",
+    DbtResourceType.SNAPSHOT: "snapshot",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How a task waits for the build: in its process, or leaving its slot between two looks."""
+
+    mode: str
+    seconds: float
+
+
+# A laptop builds in seconds. In the cloud a build takes minutes, and slots are few.
+WAITING = {
+    Environment.DEV: Waiting("poke", 1),
+    Environment.STAGING: Waiting("reschedule", 60),
+    Environment.PROD: Waiting("reschedule", 60),
+}
+
+
+def render_dbt(settings: Settings, **dag_arguments: Any) -> DbtDag:
+    """The DAG with a task for every model, its tests, the tests of sources, and the gates.
+
+    It needs the task BUILD_TASK_ID beside them, which tells the verdicts of `watched_nodes`.
+    Raises ManifestError if the manifest has not been built.
+    """
+    manifest = load_manifest(settings.dbt_manifest_path)
+    converters = _Converters(manifest, WAITING[settings.environment])
+    # Cosmos writes a page of parse logs to each task's log otherwise.
+    logging.getLogger("cosmos").setLevel(logging.WARNING)
+    dag = DbtDag(
+        project_config=_project(settings),
+        profile_config=ProfileConfig(
+            profile_name="vending",
+            target_name=settings.dbt_target,
+            profiles_yml_filepath=settings.dbt_project_path / "profiles.yml",
+        ),
+        execution_config=ExecutionConfig(execution_mode=ExecutionMode.LOCAL),
+        render_config=RenderConfig(
+            load_method=LoadMode.DBT_MANIFEST,
+            test_behavior=TestBehavior.AFTER_EACH,
+            should_detach_multiple_parents_tests=True,
+            source_rendering_behavior=SourceRenderingBehavior.WITH_TESTS_OR_FRESHNESS,
+            source_pruning=True,
+            group_nodes_by_folder=True,
+            node_converters=converters.by_type(),
+            node_conversion_by_task_group=False,
+            # Mart assets are emitted once everything has been checked (see publish_marts).
+            emit_datasets=False,
+        ),
+        **dag_arguments,
+    )
+    _close_gates(dag, manifest, converters.gates)
+    return dag
+
+
+def watched_nodes(dag: DAG) -> dict[str, tuple[str, ...]]:
+    """The unique ids of the dbt nodes of each task."""
+    return {t.task_id: t.node_ids for t in dag.tasks if isinstance(t, DbtNodeOperator)}
+
+
+def _project(settings: Settings) -> ProjectConfig:
+    project = ProjectConfig(
+        dbt_project_path=settings.dbt_project_path, install_dbt_deps=False, partial_parse=False
+    )
+    # Given to the constructor it becomes an ObjectStoragePath, whose opening imports the Amazon
+    # provider and Cosmos's web plugin: a second in every parse and in every task.
+    project.manifest_path = settings.dbt_manifest_path
+    return project
+
+
+class _Converters:
+    """Makes the tasks. Cosmos calls with keyword arguments; what is not needed is left in rest."""
+
+    def __init__(self, manifest: Manifest, waiting: Waiting) -> None:
+        self._manifest = manifest
+        self._waiting = waiting
+        self._gate_tests = {f"{test.name}_test": test for test in manifest.gates}
+        self.gates: dict[str, BaseOperator] = {}
+
+    def __deepcopy__(self, memo: Any) -> _Converters:
+        # Cosmos copies its configuration deeply, and would copy the manifest with it.
+        return self
+
+    def by_type(self) -> dict[DbtResourceType, Callable[..., BaseOperator]]:
+        return {
+            **dict.fromkeys(COMMANDS, self._node),
+            DbtResourceType.SOURCE: self._source,
+            DbtResourceType.TEST: self._tests,
+        }
+
+    def _node(self, *, node: Any, task_id: str, dag: DAG, task_group: Any, **rest: Any) -> Any:
+        command = COMMANDS[node.resource_type]
+        return self._task(task_id, dag, task_group, (node.unique_id,), command)
+
+    def _source(self, *, task_id: str, dag: DAG, task_group: Any, **rest: Any) -> Any:
+        # Shows where the data comes from; the scheduler passes it without starting a process.
+        return EmptyOperator(task_id=task_id, dag=dag, task_group=task_group)
+
+    def _tests(self, *, node: Any, task_id: str, dag: DAG, task_group: Any, **rest: Any) -> Any:
+        if task_id == "test":
+            tests = self._manifest.tests_of(node.unique_id)
+            return self._task(task_id, dag, task_group, tests, "test")
+        return self._gate(task_id, dag)
+
+    def _gate(self, cosmos_id: str, dag: DAG) -> DbtNodeOperator:
+        # Cosmos hands over the node and the group of whichever model came last, so the test is
+        # found by the name that Cosmos made for its task.
+        test = self._gate_tests[cosmos_id]
+        group = dag.task_group.children.get(GATES_GROUP_ID) or TaskGroup(GATES_GROUP_ID, dag=dag)
+        gate = self._task(test.name, dag, group, (test.unique_id,), "test")
+        self.gates[test.unique_id] = gate
+        return gate
+
+    def _task(
+        self, task_id: str, dag: DAG, group: Any, node_ids: tuple[str, ...], command: str
+    ) -> DbtNodeOperator:
+        return DbtNodeOperator(
+            task_id=task_id,
+            dag=dag,
+            task_group=group,
+            node_ids=node_ids,
+            command=command,
+            build_task_id=BUILD_TASK_ID,
+            mode=self._waiting.mode,
+            poke_interval=self._waiting.seconds,
+            timeout=RUN_TIMEOUT,
+            # A node that was not selected is skipped, and what is below it may be selected.
+            trigger_rule=TriggerRule.NONE_FAILED,
+            # The failures of a run are told together, by the task that checks the results.
+            on_failure_callback=None,
+        )
+
+
+def _close_gates(dag: DbtDag, manifest: Manifest, gates: dict[str, BaseOperator]) -> None:
+    """Let nothing run behind a test over several models that has not passed.
+
+    dbt holds back every node that depends on all of the tested models; Cosmos leaves that out.
+    The first such node of each path is enough.
+    """
+    for test_id, gate in gates.items():
+        tested = manifest.nodes[test_id].parents
+        behind = {
+            unique_id
+            for unique_id, node in manifest.nodes.items()
+            if node.resource_type != "test" and tested <= manifest.ancestors(unique_id)
+        }
+        for unique_id in behind:
+            if not behind & manifest.nodes[unique_id].parents:
+                gate >> dag.tasks_map[unique_id]

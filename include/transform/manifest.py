@@ -1,0 +1,206 @@
+"""Builds and reads the dbt manifest, from which the DAG `transform` is rendered.
+
+    python -m include.transform.manifest [--target dev]
+
+The manifest lies outside dbt's own target folder, which any dbt command overwrites, and is built
+again only when a source of the project has changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from include.settings import Environment
+from include.transform.dbt_command import DbtError, DbtProject, run_dbt
+
+SOURCE_SUFFIXES = frozenset({".sql", ".yml", ".yaml", ".csv", ".md", ".json"})
+GENERATED_FOLDERS = frozenset({"manifests", "target", "logs", "dbt_packages"})
+RUN_TYPES = frozenset({"model", "seed", "snapshot", "test"})
+# dbt reads both while it parses, so another version of either makes another manifest.
+PARSERS = ("dbt-core", "dbt-adapters")
+
+
+class ManifestError(RuntimeError):
+    """There is no usable manifest; the message says how to build one."""
+
+
+@dataclass(frozen=True, slots=True)
+class DbtNode:
+    """One node that `dbt build` reports on. ``parents`` are the unique ids that it depends on."""
+
+    unique_id: str
+    name: str
+    resource_type: str
+    layer: str
+    parents: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The part of manifest.json that the pipeline needs."""
+
+    content: dict[str, Any]
+
+    @cached_property
+    def nodes(self) -> dict[str, DbtNode]:
+        """Every node that a build without unit tests runs, by unique id.
+
+        Ephemeral models are left out: dbt writes them into other models and reports nothing.
+        """
+        return {
+            unique_id: _node(unique_id, node)
+            for unique_id, node in self.content["nodes"].items()
+            if node["resource_type"] in RUN_TYPES
+            and node["config"].get("materialized") != "ephemeral"
+        }
+
+    @cached_property
+    def tests(self) -> tuple[DbtNode, ...]:
+        return tuple(node for node in self.nodes.values() if node.resource_type == "test")
+
+    @property
+    def marts(self) -> tuple[DbtNode, ...]:
+        """The models of the marts layer, by name."""
+        nodes = (n for n in self.nodes.values() if n.resource_type == "model")
+        return tuple(sorted((n for n in nodes if n.layer == "marts"), key=lambda n: n.name))
+
+    @property
+    def gates(self) -> tuple[DbtNode, ...]:
+        """The tests over several nodes."""
+        return tuple(test for test in self.tests if len(test.parents) > 1)
+
+    def tests_of(self, unique_id: str) -> tuple[str, ...]:
+        """The tests that depend on this node or source alone, by unique id."""
+        return tuple(t.unique_id for t in self.tests if t.parents == {unique_id})
+
+    def ancestors(self, unique_id: str) -> frozenset[str]:
+        """Everything above a node, sources included."""
+        return self._ancestors.get(unique_id, frozenset())
+
+    @cached_property
+    def _ancestors(self) -> dict[str, frozenset[str]]:
+        found: dict[str, frozenset[str]] = {}
+
+        def visit(unique_id: str) -> frozenset[str]:
+            if unique_id not in found:
+                parents = self.content["parent_map"].get(unique_id, [])
+                found[unique_id] = frozenset(parents).union(*(visit(p) for p in parents))
+            return found[unique_id]
+
+        for unique_id in self.content["parent_map"]:
+            visit(unique_id)
+        return found
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read a manifest. Raises ManifestError if it is missing or not one."""
+    try:
+        content = json.loads(path.read_bytes())
+        return Manifest(content) if content["nodes"] and content["parent_map"] else _refuse(path)
+    except FileNotFoundError:
+        raise ManifestError(f"There is no dbt manifest at {path}; run make manifest.") from None
+    except (ValueError, KeyError, TypeError):
+        return _refuse(path)
+
+
+def build_manifest(project: DbtProject) -> bool:
+    """Build the project's manifest if its sources have changed; returns whether it was built.
+
+    Raises DbtError if dbt cannot parse the project.
+    """
+    fingerprint = source_fingerprint(project)
+    if _is_current(project, fingerprint):
+        return False
+    folder = project.manifest_path.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        target = Path(scratch)
+        run_dbt(project, "parse", ("--no-partial-parse", "--quiet"), target_path=target)
+        (target / "partial_parse.msgpack").replace(project.parse_cache_path)
+        (target / "manifest.json").replace(project.manifest_path)
+        # Written last: killed before, the next call builds again.
+        mark = target / "fingerprint"
+        mark.write_text(fingerprint, encoding="ascii")
+        mark.replace(_fingerprint_path(project))
+    return True
+
+
+def source_fingerprint(project: DbtProject) -> str:
+    """SHA-256 over the target, dbt's versions and every source file's path and content."""
+    digest = hashlib.sha256(project.target.encode())
+    for parser in PARSERS:
+        digest.update(version(parser).encode())
+    for path in sorted(_sources(project.path)):
+        content = path.read_bytes()
+        name = path.relative_to(project.path).as_posix()
+        digest.update(f"\0{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _sources(root: Path) -> Iterator[Path]:
+    for folder, folders, files in os.walk(root):
+        folders[:] = [f for f in folders if f not in GENERATED_FOLDERS and not f.startswith(".")]
+        yield from (Path(folder, f) for f in files if Path(f).suffix in SOURCE_SUFFIXES)
+
+
+def _fingerprint_path(project: DbtProject) -> Path:
+    return project.manifest_path.with_suffix(".sha256")
+
+
+def _is_current(project: DbtProject, fingerprint: str) -> bool:
+    try:
+        built = _fingerprint_path(project).read_text(encoding="ascii")
+    except FileNotFoundError:
+        return False
+    parts = (project.manifest_path, project.parse_cache_path)
+    return built == fingerprint and all(part.is_file() for part in parts)
+
+
+def _node(unique_id: str, node: dict[str, Any]) -> DbtNode:
+    # fqn is the package, the folders below models/ and the name: the first folder is the layer.
+    fqn = node["fqn"]
+    return DbtNode(
+        unique_id=unique_id,
+        name=node["name"],
+        resource_type=node["resource_type"],
+        layer=fqn[1] if len(fqn) > 2 else "",
+        parents=frozenset(node["depends_on"].get("nodes", [])),
+    )
+
+
+def _refuse(path: Path) -> Manifest:
+    raise ManifestError(f"{path} is not a dbt manifest; delete it and run make manifest.")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    targets = [environment.value for environment in Environment]
+    parser = argparse.ArgumentParser(prog="python -m include.transform.manifest")
+    parser.add_argument("--target", choices=targets, default=Environment.DEV.value)
+    project = DbtProject.of_target(parser.parse_args(arguments).target)
+    started = time.monotonic()
+    try:
+        was_built = build_manifest(project)
+        nodes = len(load_manifest(project.manifest_path).nodes)
+    except (DbtError, ManifestError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    what = f"built in {time.monotonic() - started:.1f} s" if was_built else "up to date"
+    print(f"dbt manifest for {project.target}: {what}, {nodes} nodes.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""The tasks of the DAG `transform` beside those of the dbt nodes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from airflow.sdk import Asset, TriggerRule, get_current_context, task
+from airflow.sdk.exceptions import AirflowFailException
+
+from include.settings import DuckDBSettings, current_settings
+from include.transform.cosmos_config import BUILD_TASK_ID
+from include.transform.manifest import load_manifest
+
+log = logging.getLogger(__name__)
+
+# Above the tasks that wait for it, which would otherwise take every slot first.
+BUILD_PRIORITY = 1_000
+
+WAREHOUSE_POOL = "warehouse"
+
+
+def mart_assets(manifest_path: Path) -> list[Asset]:
+    """The assets of the marts, ``marts.<model>``."""
+    names = (mart.name for mart in load_manifest(manifest_path).marts)
+    return [Asset(name=f"marts.{name}", uri=f"x-vending://marts/{name}") for name in names]
+
+
+@task(
+    task_id=BUILD_TASK_ID,
+    pool=WAREHOUSE_POOL,
+    priority_weight=BUILD_PRIORITY,
+    weight_rule="absolute",
+    on_failure_callback=None,
+)
+def dbt_build() -> None:
+    """Run the selected part of the dbt project once, telling each node's task its verdict."""
+    from include.transform.build import run_build
+    from include.transform.cosmos_config import watched_nodes
+    from include.transform.node_task import run_start
+
+    context = get_current_context()
+    run_build(
+        context["ti"],
+        run_start(context["dag_run"]),
+        watched_nodes(context["dag"]),
+        context["params"]["select"],
+    )
+
+
+@task(trigger_rule=TriggerRule.ALL_DONE)
+def check_results() -> None:
+    """Fail unless every selected node ran and passed; keep dbt's artifacts in the lake."""
+    from include.lake import open_lake
+    from include.transform.artifacts import RunArtifacts
+    from include.transform.build import SELECTION_KEY
+    from include.transform.results import NodesNotPassed, require_all_passed
+
+    settings, task_instance = current_settings(), get_current_context()["ti"]
+    artifacts = RunArtifacts(open_lake(settings.lake), task_instance.run_id)
+    artifacts.store_summary(settings.dbt_manifest_path)
+    selection = task_instance.xcom_pull(task_ids=BUILD_TASK_ID, key=SELECTION_KEY)
+    manifest = load_manifest(settings.dbt_manifest_path)
+    try:
+        log.info(require_all_passed(manifest, selection, artifacts.latest_results()))
+    except NodesNotPassed as error:
+        # Looking again changes nothing: the tasks of the nodes have retried already.
+        raise AirflowFailException(str(error)) from error
+
+
+@task(pool=WAREHOUSE_POOL)
+def publish_marts() -> None:
+    """Replace the readers' copy where the warehouse is a file; its success emits the marts."""
+    warehouse = current_settings().warehouse
+    if isinstance(warehouse, DuckDBSettings):
+        from include.transform.snapshot import replace_snapshot
+
+        replace_snapshot(warehouse.path, warehouse.snapshot_path)
+
+
+def after_all(nodes: Iterable[object], manifest_path: Path) -> None:
+    """Check the results of all nodes, and publish the marts if they are right."""
+    checked = check_results()
+    for node in nodes:
+        node >> checked
+    checked >> publish_marts.override(outlets=mart_assets(manifest_path))()
