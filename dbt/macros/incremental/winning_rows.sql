@@ -15,8 +15,8 @@ with current_loads as (
 
     select
         load_id,
-        landed_at,
-        loaded_seq
+        loaded_seq,
+        row_number() over (order by landed_at, load_id) as landing_order
     from {{ ref('int_loads') }}
     where dataset = '{{ dataset }}' and is_current
 
@@ -32,8 +32,8 @@ landed_rows as (
 
     select
         staged.*,
-        current_loads.landed_at,
-        current_loads.loaded_seq
+        current_loads.loaded_seq,
+        current_loads.landing_order
     from {{ staging_model }} as staged
     inner join current_loads on staged._load_id = current_loads.load_id
 
@@ -74,34 +74,40 @@ candidate_rows as (
 ),
 {%- endif %}
 
-compared_rows as (
+key_landings as (
 
     select
-        *,
-        row_number() over (
-            partition by {{ key_list }} order by landed_at desc, _load_id desc
-        ) as recency,
-        min(business_date) over (partition by {{ key_list }}) as earliest_business_date,
-        max(business_date) over (partition by {{ key_list }}) as latest_business_date
+        {{ key_list }},
+        max(landing_order) as last_landing_order,
+        min(business_date) as earliest_business_date,
+        max(business_date) as latest_business_date
     from candidate_rows
+    group by {{ key_list }}
 
 ),
 
 winning_rows as (
 
     select
-        {{ key_list }},
-        {%- for column in columns %}
-        {{ column }},
+        {%- for key in keys %}
+        candidate_rows.{{ key }},
         {%- endfor %}
-        business_date,
-        earliest_business_date,
-        latest_business_date,
-        _load_id,
+        {%- for column in columns %}
+        candidate_rows.{{ column }},
+        {%- endfor %}
+        candidate_rows.business_date,
+        key_landings.earliest_business_date,
+        key_landings.latest_business_date,
+        candidate_rows._load_id,
         this_run.ledger_seq as _ledger_seq
-    from compared_rows
+    from candidate_rows
+    inner join key_landings
+        on
+            {%- for key in keys %}
+            candidate_rows.{{ key }} = key_landings.{{ key }} and
+            {%- endfor %}
+            candidate_rows.landing_order = key_landings.last_landing_order
     cross join this_run
-    where recency = 1
 
 )
 

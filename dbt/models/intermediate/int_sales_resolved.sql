@@ -16,8 +16,8 @@ with current_loads as (
 
     select
         load_id,
-        landed_at,
-        loaded_seq
+        loaded_seq,
+        row_number() over (order by landed_at, load_id) as landing_order
     from {{ ref('int_loads') }}
     where dataset = 'sales' and is_current
 
@@ -33,8 +33,8 @@ landed_lines as (
 
     select
         sales.*,
-        current_loads.landed_at,
-        current_loads.loaded_seq
+        current_loads.loaded_seq,
+        current_loads.landing_order
     from {{ ref('stg_vending__sales') }} as sales
     inner join current_loads on sales._load_id = current_loads.load_id
 
@@ -125,28 +125,35 @@ candidate_lines as (
 
 {% endif %}
 
-compared_lines as (
+line_landings as (
 
     select
-        *,
-        row_number() over (
-            partition by source, machine_id, transaction_id, line_id
-            order by landed_at desc, _load_id desc
-        ) as recency,
-        min(business_date) over (
-            partition by source, machine_id, transaction_id, line_id
-        ) as earliest_business_date,
-        max(business_date) over (
-            partition by source, machine_id, transaction_id, line_id
-        ) as latest_business_date
+        source,
+        machine_id,
+        transaction_id,
+        line_id,
+        max(landing_order) as last_landing_order,
+        min(business_date) as earliest_business_date,
+        max(business_date) as latest_business_date
     from candidate_lines
+    group by source, machine_id, transaction_id, line_id
 
 ),
 
 winning_lines as (
 
-    select * from compared_lines
-    where recency = 1
+    select
+        candidate_lines.*,
+        line_landings.earliest_business_date,
+        line_landings.latest_business_date
+    from candidate_lines
+    inner join line_landings
+        on
+            candidate_lines.source = line_landings.source
+            and candidate_lines.machine_id = line_landings.machine_id
+            and candidate_lines.transaction_id = line_landings.transaction_id
+            and candidate_lines.line_id = line_landings.line_id
+            and candidate_lines.landing_order = line_landings.last_landing_order
 
 ),
 

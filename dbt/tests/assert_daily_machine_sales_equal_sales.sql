@@ -1,0 +1,8 @@
+{{
+    groups_with_other_totals(
+        ref('fct_sales'),
+        ref('fct_daily_machine_sales'),
+        groups=['source', 'machine_id', 'business_date', 'currency'],
+        measures={'amount': 'revenue', 'units_sold': 'units_sold'},
+    )
+}}
