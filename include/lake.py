@@ -93,10 +93,15 @@ class Lake(Protocol):
 
 
 class DiskLake:
-    """The lake of a laptop: a folder."""
+    """The lake of a laptop: a folder.
+
+    What is done for every single file works on strings: over thousands of small files, Path objects
+    cost as much as the files themselves.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._prefix = f"{root}{os.sep}"
 
     def key(self, zone: Zone, *parts: str) -> str:
         key = "/".join((zone.value, *parts))
@@ -105,20 +110,20 @@ class DiskLake:
         return key
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
-        yield from self._walk(self._root / prefix)
+        yield from self._walk(self._prefix + prefix.rstrip("/"))
 
     def exists(self, key: str) -> bool:
         return (self._root / key).is_file()
 
     def describe(self, key: str) -> StoredObject:
         try:
-            return _stored(key, (self._root / key).stat())
+            return _stored(key, os.stat(self._prefix + key))  # noqa: PTH116
         except OSError as error:
             raise LakeError(_sentence(key, "read", error)) from error
 
     def open(self, key: str) -> BinaryIO:
         try:
-            return (self._root / key).open("rb")
+            return open(self._prefix + key, "rb")  # noqa: PTH123
         except OSError as error:
             raise LakeError(_sentence(key, "read", error)) from error
 
@@ -131,10 +136,10 @@ class DiskLake:
             temporary.write_bytes(content)
 
     def put_file(self, path: Path, key: str) -> None:
-        target = self._root / key
+        target = self._prefix + key
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(target)
+            os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
+            os.replace(path, target)  # noqa: PTH105
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise LakeError(_sentence(key, "write", error)) from error
@@ -143,7 +148,10 @@ class DiskLake:
                 shutil.move(path, temporary)
 
     def delete(self, key: str) -> None:
-        (self._root / key).unlink(missing_ok=True)
+        try:
+            (self._root / key).unlink(missing_ok=True)
+        except OSError as error:
+            raise LakeError(_sentence(key, "delete", error)) from error
 
     @contextmanager
     def local_paths(self, keys: Iterable[str]) -> Iterator[tuple[Path, ...]]:
@@ -171,7 +179,7 @@ class DiskLake:
                 if folder.stat().st_mtime < before:
                     shutil.rmtree(folder, ignore_errors=True)
 
-    def _walk(self, folder: Path) -> Iterator[StoredObject]:
+    def _walk(self, folder: str) -> Iterator[StoredObject]:
         # os.scandir instead of Path.rglob: a tenth of the time on 100,000 files, and links that
         # leave the lake are not followed.
         try:
@@ -185,7 +193,7 @@ class DiskLake:
                 if entry.name.startswith("."):
                     continue
                 if entry.is_dir(follow_symlinks=False):
-                    yield from self._walk(Path(entry.path))
+                    yield from self._walk(entry.path)
                 elif entry.is_file(follow_symlinks=False):
                     yield from self._stored_entry(entry)
 
@@ -196,9 +204,8 @@ class DiskLake:
             return
         yield _stored(self._relative(entry.path), status)
 
-    def _relative(self, path: str | Path) -> str:
-        # Cutting the string takes a twentieth of the time of Path.relative_to on 100,000 files.
-        return str(path)[len(str(self._root)) + 1 :].replace(os.sep, "/")
+    def _relative(self, path: str) -> str:
+        return path.removeprefix(self._prefix).replace(os.sep, "/")
 
     @contextmanager
     def _replacing(self, key: str) -> Iterator[Path]:

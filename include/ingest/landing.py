@@ -11,10 +11,10 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
 from include.contracts import SourceContract
@@ -93,12 +93,13 @@ def load_id(
 def _land(
     lake: Lake, scratch: Path, candidate: Candidate, contract: SourceContract
 ) -> LandedFile | UnchangedFile:
-    copy = None if candidate.raw_location else scratch / "copy"
-    content = _read(lake, candidate, copy)
+    copy = scratch / "copy"
+    is_in_raw = candidate.raw_location is not None
+    content = _read(lake, candidate) if is_in_raw else _copy(lake, candidate, copy)
     current = candidate.current
     if current is not None and current.checksum == content.checksum:
         return UnchangedFile(load_id=current.load_id, etag=content.stored.etag)
-    if copy is None:
+    if is_in_raw:
         version = _version_in_raw(lake, candidate, content)
     else:
         version = _keep(lake, copy, candidate.object_key, content)
@@ -125,19 +126,31 @@ def _landed_file(
     )
 
 
-def _read(lake: Lake, candidate: Candidate, copy: Path | None) -> _Content:
-    """Read the file once, into ``copy`` if one is wanted.
+def _copy(lake: Lake, candidate: Candidate, copy: Path) -> _Content:
+    """Read the file once, into a local copy."""
+    # Not over an earlier copy: ext4 flushes a file to the disk that was emptied and written again.
+    copy.unlink(missing_ok=True)
+    try:
+        with copy.open("wb") as target:
+            return _read(lake, candidate, target)
+    except OSError as error:
+        raise LakeError(
+            f"Cannot copy {candidate.location!r} to the scratch folder ({error.strerror}); "
+            "free space on the disk and run the task again."
+        ) from error
+
+
+def _read(lake: Lake, candidate: Candidate, target: BinaryIO | None = None) -> _Content:
+    """Read the file once, writing it to ``target`` if there is one.
 
     Raises LandingError if the file cannot be read, or was written to meanwhile.
     """
     digest = hashlib.sha256()
-    with ExitStack() as stack:
-        target = stack.enter_context(copy.open("wb")) if copy else None
-        before = _describe(lake, candidate)
-        for chunk in _chunks(lake, candidate.location):
-            digest.update(chunk)
-            if target:
-                target.write(chunk)
+    before = _describe(lake, candidate)
+    for chunk in _chunks(lake, candidate.location):
+        digest.update(chunk)
+        if target is not None:
+            target.write(chunk)
     if _describe(lake, candidate).etag != before.etag:
         raise LandingError(
             f"{candidate.location!r} changed while it was read; "

@@ -30,7 +30,8 @@ class Candidate(_Document):
 
     ``location`` is the lake key to read: the source's own file, or, for an API page or a replay,
     the version in raw. ``raw_location`` is set when it lies in raw already, ``landed_at`` (UTC)
-    when it is also known since when. ``earlier_loads`` counts the ledger rows of the same contract and key.
+    when it is also known since when. ``earlier_loads`` counts the ledger rows of the same contract
+    and key.
     """
 
     object_key: str

@@ -1,0 +1,30 @@
+"""A real warehouse in a folder, and batches as conform leaves them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from include.contracts import load_catalog
+from include.lake import DiskLake
+from include.settings import Settings, load_settings
+from include.warehouse import Warehouse, open_warehouse
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings({"VENDING_DATA_DIR": str(tmp_path / "data")})
+
+
+@pytest.fixture
+def lake(settings: Settings) -> DiskLake:
+    return DiskLake(settings.lake.root)
+
+
+@pytest.fixture
+def warehouse(settings: Settings, lake: DiskLake) -> Iterator[Warehouse]:
+    with open_warehouse(settings.warehouse, lake) as opened:
+        opened.ensure_schema(load_catalog().datasets)
+        yield opened
