@@ -218,7 +218,8 @@ class DiskLake:
         except OSError as error:
             raise LakeError(_sentence(key, "write", error)) from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def open_lake(settings: LakeSettings) -> Lake:
