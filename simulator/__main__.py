@@ -13,9 +13,10 @@ from simulator.clock import SECONDS_PER_DAY
 from simulator.deliveries import PHASES, deliver
 from simulator.errors import SimulatorError
 from simulator.expectations import expect
+from simulator.faults import plan_faults
 from simulator.feeds import TelemetryFeed, WeatherFeed
 from simulator.fleet import Fleet
-from simulator.state import FAULT_NAMES, Request, parse_names, read_state, settle_state
+from simulator.state import FAULT_NAMES, Request, agreed_state, keep_state, parse_names, read_state
 from simulator.writer import write_fleet
 
 
@@ -77,7 +78,11 @@ def _parser() -> argparse.ArgumentParser:
 def _write(options: argparse.Namespace) -> None:
     faults = options.faults and parse_names(options.faults, FAULT_NAMES, "fault")
     request = Request(options.seed, options.machines, options.days, options.end_date, faults)
-    result = write_fleet(Fleet(settle_state(options.state, request)), options.out)
+    state = agreed_state(options.state, request)
+    fleet = Fleet(state)
+    plan = plan_faults(fleet)  # before the state is kept: it may find the fleet too small
+    keep_state(options.state, state)
+    result = write_fleet(fleet, plan, options.out)
     if result.written:
         print(f"Wrote {result.written} files below {options.out}.")
     else:

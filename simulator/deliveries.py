@@ -81,7 +81,8 @@ def _again(fleet: Fleet, target: Target) -> SourceFile:
 
 def good_content(fleet: Fleet, target: Target) -> bytes:
     """The content of a target's file before anything was done to it."""
-    assert target.machine is not None
+    if target.machine is None:
+        return products(fleet, target.day)
     history = simulate_machine(fleet, target.machine)
     files = (*sales_files(fleet, history), *replenishment_files(fleet, history))
     return next(file.content for file in files if file.name == target.name)
@@ -93,11 +94,9 @@ def correct(fleet: Fleet, target: Target) -> Correction:
     The new sale takes the place of the one that is gone: same slot, same moment. So what the
     files say about stock still adds up. A sale that a refund or void names stays.
     """
-    assert target.machine is not None
-    rows = simulate_machine(fleet, target.machine).transactions
-    named = {transaction_id(number).encode() for number in rows.original.tolist()}
-    content = good_content(fleet, target)
-    header, *lines = content.splitlines()
+    numbers = simulate_machine(fleet, target.machine).transactions.original
+    named = {transaction_id(number).encode() for number in numbers.tolist()}
+    header, *lines = good_content(fleet, target).splitlines()
     free = [
         index
         for index, line in enumerate(lines)
@@ -105,11 +104,8 @@ def correct(fleet: Fleet, target: Target) -> Correction:
     ]
     gone, changed = free[0], free[1 : 1 + _AMOUNTS_CHANGED]
     for index in changed:
-        row = sales_row(lines[index])
-        lower = int(row.get("amount")) - _DISCOUNT
-        lines[index] = row.replaced("amount", b"%d" % lower).line()
-    old = sales_row(lines[gone])
-    added = transaction_id(rows.second.size + 1)
+        lines[index] = _discounted(lines[index])
+    old, added = sales_row(lines[gone]), transaction_id(numbers.size + 1)
     lines[gone] = old.replaced("transaction_id", added.encode()).line()
     return Correction(
         content=b"\n".join([header, *lines]) + b"\n",
@@ -117,6 +113,11 @@ def correct(fleet: Fleet, target: Target) -> Correction:
         vanished=old.get("transaction_id").decode(),
         added=added,
     )
+
+
+def _discounted(line: bytes) -> bytes:
+    row = sales_row(line)
+    return row.replaced("amount", b"%d" % (int(row.get("amount")) - _DISCOUNT)).line()
 
 
 def changed_masters(fleet: Fleet) -> tuple[SourceFile, ...]:

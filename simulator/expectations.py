@@ -9,9 +9,7 @@ from simulator.broken_rows import QUARANTINED, SKIPPED
 from simulator.deliveries import correct, good_content
 from simulator.faults import FaultPlan, Target, plan_faults
 from simulator.feeds import Feed
-from simulator.files import SourceFile
 from simulator.fleet import Fleet
-from simulator.masters import products
 from simulator.writer import object_key
 
 
@@ -79,8 +77,6 @@ def expect(
 
 
 def _of_target(fleet: Fleet, plan: FaultPlan, target: Target) -> Iterator[Injection]:
-    if target.fault == "deliver_duplicate":
-        return
     file = object_key(fleet, target.day, target.name)
     deliveries = plan.deliveries(target.day, target.name)
     keys = [object_key(fleet, delivery.day, delivery.name) for delivery in deliveries]
@@ -102,7 +98,7 @@ def _of_target(fleet: Fleet, plan: FaultPlan, target: Target) -> Iterator[Inject
         case "corrected_resend":
             yield from _of_correction(fleet, target, file)
         case "broken_rows":
-            treated = deliveries[0].treatment(_original(fleet, target).content)
+            treated = deliveries[0].treatment(good_content(fleet, target))
             for line in treated.lines:
                 yield Injection(
                     "broken_rows", line.kind, file, line.line, line.field, line.reason, line.outcome
@@ -115,12 +111,6 @@ def _of_correction(fleet: Fleet, target: Target, file: str) -> Iterator[Injectio
         yield Injection(target.fault, "amount", file, line, "amount", None, "corrected")
     for kind, identity in (("vanished", correction.vanished), ("added", correction.added)):
         yield Injection(target.fault, kind, file, None, None, None, "corrected", identity)
-
-
-def _original(fleet: Fleet, target: Target) -> SourceFile:
-    if target.machine is None:
-        return SourceFile(target.day, target.name, products(fleet, target.day))
-    return SourceFile(target.day, target.name, good_content(fleet, target))
 
 
 def _of_api(feeds: tuple[Feed, ...], faults: ApiFaults) -> Iterator[ApiInjection]:

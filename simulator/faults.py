@@ -54,7 +54,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Target:
-    """The file of a business day that a fault was planned for, by its name."""
+    """The file of a business day that a fault is planned for; without a machine, a master."""
 
     fault: str
     day: int

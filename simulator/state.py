@@ -90,18 +90,22 @@ def read_state(path: Path) -> State:
         ) from error
 
 
-def settle_state(path: Path, request: Request) -> State:
-    """The state at `path`, made from `request` and the defaults when there is none yet.
+def agreed_state(path: Path, request: Request) -> State:
+    """The state at `path`, or one from `request` and the defaults when there is none yet.
 
     Raises SimulatorError when the stored state contradicts what was explicitly asked for.
     """
-    if path.exists():
-        state = read_state(path)
-        _refuse_contradiction(path, state, request)
-        return state
-    state = _new_state(request)
-    write_atomically(path, _as_json(state))
+    if not path.exists():
+        return _new_state(request)
+    state = read_state(path)
+    _refuse_contradiction(path, state, request)
     return state
+
+
+def keep_state(path: Path, state: State) -> None:
+    """Write the state unless there is one."""
+    if not path.exists():
+        write_atomically(path, _as_json(state))
 
 
 def _new_state(request: Request) -> State:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.disk import write_atomically
-from simulator.faults import FaultPlan, plan_faults
+from simulator.faults import FaultPlan
 from simulator.files import SourceFile, file_names, replenishment_files, sales_files
 from simulator.fleet import Fleet, Machine
 from simulator.history import simulate_machine
@@ -29,9 +29,9 @@ def object_key(fleet: Fleet, day: int, name: str) -> str:
     return f"{SOURCE}/{fleet.state.day(day)}/{name}"
 
 
-def write_fleet(fleet: Fleet, out: Path) -> Written:
+def write_fleet(fleet: Fleet, plan: FaultPlan, out: Path) -> Written:
     """Write what is missing; never touch a file that is there."""
-    plan, there = plan_faults(fleet), _existing_keys(out)
+    there = _existing_keys(out)
     total = _write_missing(fleet, out, there, plan.deliver(master_files(fleet)))
     for machine in fleet.machines:
         keys = _keys(fleet, plan, machine)
@@ -72,9 +72,8 @@ def _write_missing(
 
 
 def _existing_keys(out: Path) -> set[str]:
-    root = out / SOURCE
-    return {
-        f"{SOURCE}/{Path(folder).relative_to(root).as_posix()}/{name}"
-        for folder, _, names in os.walk(root)
-        for name in names
-    }
+    keys: set[str] = set()
+    for folder, _, names in os.walk(out / SOURCE):
+        prefix = Path(folder).relative_to(out).as_posix()
+        keys.update(f"{prefix}/{name}" for name in names)
+    return keys

@@ -174,6 +174,7 @@ def test_a_fleet_too_small_for_the_faults_says_so(
     size = ["--machines", "1", "--days", "2"]
     assert main(["write", *paths, *size, "--faults", "all"]) == 2
     assert "too small" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [], "the next try may ask for another fleet"
 
 
 def test_the_late_day_arrives_in_a_later_directory_and_makes_stock_add_up(
