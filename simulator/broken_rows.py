@@ -8,7 +8,7 @@ a pair of refunds for the same reason: refunds move no goods.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-QUARANTINED, SKIPPED = "quarantined", "duplicate"
+QUARANTINED, SKIPPED, NO_ROW = "quarantined", "duplicate", "no_row"
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,10 @@ class BrokenRow:
     """`part` names the RowShape attribute whose column is at fault; empty for the whole line."""
 
     kind: str
-    reason: str
+    reason: str | None
     part: str
     spoil: Callable[[Row], tuple[bytes, ...]]
+    outcome: str = QUARANTINED
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ _STRUCTURE = (
     BrokenRow("unclosed_quote", "malformed_row", "", lambda row: (b'"' + row.line(),)),
     BrokenRow("too_few_columns", "malformed_row", "", lambda row: (b",".join(row.values[:-2]),)),
     BrokenRow("too_many_columns", "malformed_row", "", lambda row: (row.line() + b",9,9",)),
-    BrokenRow("blank_line", "malformed_row", "", lambda _: (b"",)),
+    BrokenRow("blank_line", None, "", lambda _: (b"",), NO_ROW),
 )
 _NUMBERS = (
     BrokenRow("text_number", "invalid_value", "number", _number(b"two")),
@@ -149,4 +150,4 @@ def insert_broken_rows(
 
 def _note(line: int, kind: BrokenRow, shape: RowShape) -> BrokenLine:
     field = getattr(shape, kind.part) if kind.part else None
-    return BrokenLine(line, kind.kind, field, kind.reason, QUARANTINED)
+    return BrokenLine(line, kind.kind, field, kind.reason, kind.outcome)
