@@ -181,9 +181,8 @@ class _Client:
         try:
             return retrying(self._ask, cursor)
         except _TryAgain as error:
-            raise self._error(
-                f"failed {self.limits.attempts} times ({error})", "try later"
-            ) from None
+            problem = f"failed {self.limits.attempts} times, at last with {error}"
+            raise self._error(problem, "run the task again later") from None
 
     def _ask(self, cursor: str | None) -> Page:
         parameters = {self._endpoint.page_size_parameter: str(self._endpoint.page_size)}

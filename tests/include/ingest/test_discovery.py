@@ -1,0 +1,150 @@
+"""Discovery: what is new or changed, in few batches, and what no contract knows."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from include.contracts import ContractError, load_catalog
+from include.ingest.discover import plan_files, plan_pages
+from include.ingest.plan import Batch, IngestPlan
+from include.ingest.runs import IngestRun
+from include.lake import DiskLake
+from include.settings import ConformLimits
+
+CATALOG = load_catalog()
+LIMITS = ConformLimits(memory_mb=256, threads=1, batch_bytes=1_000_000, batch_files=5_000)
+
+
+def deliver(lake: DiskLake, *keys: str, content: bytes = b"x") -> None:
+    for key in keys:
+        lake.write_bytes(f"sources/{key}", content)
+
+
+def batches(run: IngestRun, plan: IngestPlan) -> list[Batch]:
+    return [run.read_batch(key) for key in plan.batches]
+
+
+def test_files_are_found_anywhere_and_batched_by_contract(run, lake, warehouse):
+    deliver(
+        lake,
+        "sales_VM001_20260101.csv",
+        "deep/down/sales_VM001_20260102.csv",
+        "products.csv",
+        "completejourney/products.csv",
+    )
+
+    plan = plan_files(run, warehouse, CATALOG, LIMITS)
+
+    found = {batch.source_contract: _keys(batch) for batch in batches(run, plan)}
+    assert found == {
+        "fleet.sales": ["deep/down/sales_VM001_20260102.csv", "sales_VM001_20260101.csv"],
+        "fleet.products": ["products.csv"],
+        "completejourney.products": ["completejourney/products.csv"],
+    }
+    assert plan.files == 4
+    assert run.read_plan() == plan
+
+
+def _keys(batch: Batch) -> list[str]:
+    return [candidate.object_key for candidate in batch.candidates]
+
+
+def test_files_that_no_contract_knows_are_named(run, lake, warehouse, caplog):
+    deliver(lake, "notes.txt", "sales_VM001.csv", "products.csv")
+    Path(os.fsdecode(bytes(lake._root / "sources") + b"/sales_\xff_20260101.csv")).write_bytes(b"")
+
+    with caplog.at_level(logging.WARNING):
+        plan = plan_files(run, warehouse, CATALOG, LIMITS)
+
+    assert (plan.files, plan.unknown_files) == (1, 3)
+    assert set(plan.first_unknown) == {"notes.txt", "sales_VM001.csv", "sales_\\udcff_20260101.csv"}
+    assert "No source contract knows 3 files" in caplog.text
+    assert run.read_plan() == plan
+
+
+def test_nothing_new_is_an_empty_plan(run, warehouse):
+    plan = plan_files(run, warehouse, CATALOG, LIMITS)
+
+    assert plan == IngestPlan(batches=(), files=0)
+    assert run.read_plan() == plan
+
+
+def test_a_batch_ends_at_its_bound_on_files(run, lake, warehouse):
+    deliver(lake, *(f"sales_VM{n:03}_20260101.csv" for n in range(7)))
+    limits = LIMITS.model_copy(update={"batch_files": 3})
+
+    found = batches(run, plan_files(run, warehouse, CATALOG, limits))
+
+    assert sorted(len(batch.candidates) for batch in found) == [1, 3, 3]
+    assert len({batch.batch_id for batch in found}) == 3
+
+
+def test_a_batch_ends_at_its_bound_on_bytes_and_holds_at_least_one_file(run, lake, warehouse):
+    names = [f"sales_VM{n:03}_20260101.csv" for n in range(3)]
+    deliver(lake, *names, content=b"x" * 700_000)
+    deliver(lake, "sales_VM009_20260101.csv", content=b"x" * 2_000_000)
+
+    found = batches(run, plan_files(run, warehouse, CATALOG, LIMITS))
+
+    assert [len(batch.candidates) for batch in found] == [1, 1, 1, 1]
+
+
+def test_two_vendors_that_claim_one_file_are_a_sentence(run, lake, warehouse):
+    clash = CATALOG.source("completejourney.products")
+    catalog = type(CATALOG)(
+        CATALOG.datasets,
+        tuple(_without_folder(source) if source is clash else source for source in CATALOG.sources),
+    )
+    deliver(lake, "products.csv")
+
+    with pytest.raises(ContractError, match=r"both match 'products.csv'"):
+        plan_files(run, warehouse, catalog, LIMITS)
+
+
+def _without_folder(source):
+    from dataclasses import replace
+
+    return replace(source, folder=None)
+
+
+def test_pages_in_raw_are_planned_and_other_files_there_are_not(run, lake, warehouse):
+    folder = "raw/api/fleet/machine_telemetry"
+    for name in ("page-00000001.jsonl.gz", "page-00000002.jsonl.gz", "notes.txt"):
+        lake.write_bytes(f"{folder}/{name}", b"x")
+
+    [batch] = batches(run, plan_pages(run, warehouse, CATALOG, LIMITS))
+
+    assert batch.source_contract == "fleet.machine_telemetry"
+    assert _keys(batch) == [
+        "api/fleet/machine_telemetry/page-00000001.jsonl.gz",
+        "api/fleet/machine_telemetry/page-00000002.jsonl.gz",
+    ]
+    assert batch.candidates[0].raw_location == f"{folder}/page-00000001.jsonl.gz"
+
+
+def test_two_runs_never_share_a_batch(lake, warehouse):
+    deliver(lake, "products.csv")
+    first, second = (IngestRun(lake, "ingest_files", run_id) for run_id in ("a:b", "a+b"))
+
+    plans = [plan_files(run, warehouse, CATALOG, LIMITS) for run in (first, second)]
+
+    assert plans[0].batches[0] != plans[1].batches[0]
+    assert batches(first, plans[0])[0].batch_id != batches(second, plans[1])[0].batch_id
+
+
+def test_twenty_thousand_files_are_planned_in_seconds(run, lake, warehouse):
+    folder = lake._root / "sources" / "sales"
+    folder.mkdir(parents=True)
+    for number in range(20_000):
+        (folder / f"sales_VM{number:05}_20260101.csv").touch()
+    started = time.process_time()
+
+    plan = plan_files(run, warehouse, CATALOG, LIMITS)
+
+    assert (plan.files, len(plan.batches)) == (20_000, 4)
+    assert time.process_time() - started < 10
