@@ -17,7 +17,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -74,6 +74,8 @@ _PHYSICAL_TYPES = {
     FieldType.TIMESTAMP: r"TIMESTAMP",
     FieldType.JSON: r"VARCHAR",
 }
+_Choice = TypeVar("_Choice", FieldType, LoadMode, Classification)
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _RESERVED_NAMES = frozenset({"_source", "_load_id", "_extra"})
@@ -563,9 +565,7 @@ def _read_api(document: _Document, server: Server) -> ApiEndpoint | None:
     )
 
 
-def _one_of[E: (FieldType, LoadMode, Classification)](
-    document: _Document, choices: type[E], value: Any, where: str
-) -> E:
+def _one_of(document: _Document, choices: type[_Choice], value: Any, where: str) -> _Choice:
     try:
         return choices(value)
     except ValueError:

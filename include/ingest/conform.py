@@ -1,0 +1,248 @@
+"""Turns landed raw files into conformed rows and quarantine, losing none.
+
+A batch of files of one source contract becomes one Parquet file of rows (the raw table's columns)
+and one of rejected rows (the columns of ``ops.quarantine``). Files are read fast where that is
+proved right, exactly otherwise; see `fast_read` and `exact_read`. Whatever way a row went, for
+each file rows read = conformed + quarantined + skipped as duplicates, or the batch fails.
+
+A file that is rejected as a whole (header, page, compression) has one row in quarantine without a
+row number; all rows that it may have held count as read and as quarantined, which is none where
+not even lines can be told apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from include.contracts import SourceContract
+from include.contracts.raw_tables import QUARANTINE
+from include.ingest.exact_read import ExactRead
+from include.ingest.expressions import ConformExpressions, literal
+from include.ingest.fast_read import (
+    FastResult,
+    accepted_rows,
+    drop_partly_read,
+    is_complete,
+    read_fast,
+)
+from include.ingest.plan import ConformedBatch, ConformedFile, LandedFile
+from include.ingest.workspace import RawFile, Workspace, open_connection
+from include.lake import Lake, Zone
+from include.settings import ConformLimits
+
+
+class ConformError(RuntimeError):
+    """A batch cannot be conformed; the message names it and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConformedFiles:
+    """What became of files. The Parquet files lie in the scratch folder; None means no rows."""
+
+    files: tuple[ConformedFile, ...]
+    parquet: Path | None
+    quarantine: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """Rows of one load in the Parquet file, with their least and greatest business date."""
+
+    rows: int = 0
+    first: date | None = None
+    last: date | None = None
+
+
+def conform_batch(
+    lake: Lake,
+    contract: SourceContract,
+    batch_id: str,
+    landed: Sequence[LandedFile],
+    limits: ConformLimits,
+    run_id: str,
+) -> ConformedBatch:
+    """Conform landed files and put the results into the lake, each complete or absent.
+
+    Running it again writes the same objects again. Raises ConformError and LakeError.
+    """
+    locations = [file.raw_location for file in landed]
+    with lake.scratch() as scratch, lake.local_paths(locations) as paths:
+        files = [RawFile(file, path) for file, path in zip(landed, paths, strict=True)]
+        try:
+            conformed = conform_files(contract, files, scratch, limits, run_id)
+        except duckdb.Error as error:
+            raise ConformError(_sentence(contract, batch_id, error)) from error
+        name = f"{batch_id}.parquet"
+        return ConformedBatch(
+            batch_id=batch_id,
+            source_contract=contract.id,
+            source=contract.source,
+            dataset=contract.dataset.name,
+            contract_version=contract.version,
+            contract_fingerprint=contract.fingerprint,
+            files=conformed.files,
+            parquet_location=_put(lake, Zone.PROCESSED, contract, name, conformed.parquet),
+            quarantine_location=_put(lake, Zone.QUARANTINE, contract, name, conformed.quarantine),
+        )
+
+
+def conform_files(
+    contract: SourceContract,
+    files: Sequence[RawFile],
+    scratch: Path,
+    limits: ConformLimits,
+    run_id: str,
+) -> ConformedFiles:
+    """Conform files into Parquet files in ``scratch``, an empty folder.
+
+    Raises ConformError if rows are not accounted for, duckdb.Error for want of disk or memory,
+    and OSError.
+    """
+    with open_connection(scratch, limits) as connection:
+        work = Workspace(
+            contract, ConformExpressions(contract), connection, scratch, limits.threads
+        )
+        fast = read_fast(work, files)
+        exact = ExactRead(work)
+        _read_rest(fast, exact)
+        exact.finish()
+        parquet = _write_rows(work, fast)
+        quarantine = _write_quarantine(work, files, run_id)
+        conformed = _account(work, files, fast, exact, parquet)
+    return ConformedFiles(conformed, parquet, quarantine)
+
+
+def _read_rest(fast: FastResult, exact: ExactRead) -> None:
+    """Read exactly what was not accepted; a part whose proof fails is read as a whole."""
+    for partly in list(fast.partly):
+        chosen = exact.add(partly.file, partly.choice)
+        if partly.accepted_rows + chosen != partly.rows:
+            exact.forget(partly.file.load_id)
+            drop_partly_read(fast, partly)
+            fast.exact.append(partly.file)
+    for file in fast.exact:
+        exact.add(file)
+
+
+def _write_rows(work: Workspace, fast: FastResult) -> Path | None:
+    if is_complete(fast):
+        return fast.parquets[0]
+    columns = ", ".join(column.name for column in work.contract.dataset.raw_columns)
+    queries = [f"SELECT {columns} FROM exact_rows"]
+    if fast_rows := accepted_rows(work, fast):
+        queries.append(f"SELECT {columns} FROM ({fast_rows})")
+    return _copy(work, " UNION ALL ".join(queries), "conformed.parquet")
+
+
+def _write_quarantine(work: Workspace, files: Sequence[RawFile], run_id: str) -> Path | None:
+    batch = pa.table(
+        {
+            "load_id": pa.array([file.load_id for file in files], pa.int64()),
+            "object_key": [file.landed.object_key for file in files],
+            "raw_location": [file.landed.raw_location for file in files],
+        }
+    )
+    contract = work.contract
+    values = {
+        "source": literal(contract.source),
+        "source_contract": literal(contract.id),
+        "dataset": literal(contract.dataset.name),
+        "row_number": "line_number",
+        "contract_version": literal(contract.version),
+        "run_id": literal(run_id),
+        "quarantined_at": f"TIMESTAMP {literal(str(datetime.now(UTC).replace(tzinfo=None)))}",
+    }
+    columns = ", ".join(
+        f"{values.get(column.name, column.name)} AS {column.name}" for column in QUARANTINE.columns
+    )
+    work.connection.register("batch", batch)
+    query = f"SELECT {columns} FROM rejected JOIN batch USING (load_id)"
+    return _copy(work, query, "quarantine.parquet")
+
+
+def _copy(work: Workspace, query: str, name: str) -> Path | None:
+    """Write a query's rows to a Parquet file; None, and no file, if there are none."""
+    path = work.scratch / name
+    written = work.rows(f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet)")
+    if written[0][0]:
+        return path
+    path.unlink()
+    return None
+
+
+def _account(
+    work: Workspace,
+    files: Sequence[RawFile],
+    fast: FastResult,
+    exact: ExactRead,
+    parquet: Path | None,
+) -> tuple[ConformedFile, ...]:
+    """Count what was written, and check that it is what was read."""
+    stored = _stored_rows(work, parquet)
+    rejected = dict(work.rows("SELECT load_id, count(*) FROM rejected GROUP BY 1"))
+    rejected |= exact.rejected_files
+    read = exact.rows | fast.rows | {partly.file.load_id: partly.rows for partly in fast.partly}
+    duplicates = exact.duplicates
+    conformed = []
+    for file in files:
+        rows = stored.get(file.load_id, _Stored())
+        conformed.append(
+            ConformedFile(
+                landed=file.landed,
+                rows_read=read.get(file.load_id, 0),
+                rows_conformed=rows.rows,
+                rows_quarantined=rejected.get(file.load_id, 0),
+                rows_duplicate=duplicates.get(file.load_id, 0),
+                business_date_from=rows.first,
+                business_date_to=rows.last,
+            )
+        )
+        _check_conservation(conformed[-1])
+    return tuple(conformed)
+
+
+def _stored_rows(work: Workspace, parquet: Path | None) -> dict[int, _Stored]:
+    if parquet is None:
+        return {}
+    day = work.contract.dataset.business_date.field
+    rows = work.rows(
+        f"SELECT _load_id, count(*), min({day}), max({day}) "
+        f"FROM read_parquet({literal(str(parquet))}) GROUP BY 1"
+    )
+    return {load_id: _Stored(count, first, last) for load_id, count, first, last in rows}
+
+
+def _check_conservation(file: ConformedFile) -> None:
+    accounted = file.rows_conformed + file.rows_quarantined + file.rows_duplicate
+    if accounted != file.rows_read:
+        raise ConformError(
+            f"{file.landed.object_key}: {file.rows_read} rows were read and {accounted} accounted "
+            f"for, so nothing of the batch is loaded; keep {file.landed.raw_location} and report "
+            "this as a defect."
+        )
+
+
+def _put(
+    lake: Lake, zone: Zone, contract: SourceContract, name: str, path: Path | None
+) -> str | None:
+    if path is None:
+        return None
+    key = lake.key(zone, contract.dataset.name, name)
+    lake.put_file(path, key)
+    return key
+
+
+def _sentence(contract: SourceContract, batch_id: str, error: duckdb.Error) -> str:
+    # Other messages of DuckDB may quote a value, which may be personal.
+    is_resource = isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException)
+    reason = str(error).splitlines()[0] if is_resource else type(error).__name__
+    return (
+        f"Batch {batch_id} of {contract.id} cannot be conformed ({reason}); free disk space or "
+        "raise VENDING_CONFORM_MEMORY_MB, and run the task again."
+    )

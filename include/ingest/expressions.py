@@ -1,0 +1,445 @@
+"""The rules of a source contract as DuckDB SQL over text.
+
+Both ways of reading a file, the fast and the exact one, evaluate these expressions and nothing
+else, so they cannot disagree. They start from a relation of text columns, one for each column of
+the file that the contract maps (`source_column`), null where the file has an empty value; a typed
+CSV read is never used, because it rounds 1.5 to 2 and takes 0x1F for 31 without a word.
+
+Every value's first branch compares it with its own canonical text, which is what nearly every
+row has; the regular expressions behind it cost several times as much, and CASE evaluates them for
+the other rows only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from include.contracts import Field, FieldMapping, FieldType, SourceContract
+
+LOAD_ID = "load_id"
+EXTRA = "extra"
+
+_BLANKS = " \t\r\n\u3000"
+_UTC_ZONES = frozenset({"UTC", "Etc/UTC"})
+_NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)"
+_FLOAT = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?"
+_LOCAL_TIME = r"[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}"
+# Offsets in use end at +14:00; DuckDB would take +99:00 for four days.
+_OFFSET = r"(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9]|[+-]14:00)"
+# DuckDB stores microseconds and cuts off what is finer.
+_FRACTION = r"(\.[0-9]{1,6}0*)?"
+_ANY_FRACTION = r"(\.[0-9]+)?"
+
+
+class ReasonCode(StrEnum):
+    """Why a row or a file is in quarantine."""
+
+    MALFORMED_ROW = "malformed_row"
+    MISSING_VALUE = "missing_value"
+    INVALID_VALUE = "invalid_value"
+    OUT_OF_RANGE = "out_of_range"
+    UNKNOWN_VALUE = "unknown_value"
+    TOO_PRECISE = "too_precise"
+    CONFLICTING_KEY = "conflicting_key"
+    INVALID_ENCODING = "invalid_encoding"
+    MALFORMED_HEADER = "malformed_header"
+    MALFORMED_PAGE = "malformed_page"
+    UNREADABLE_COMPRESSION = "unreadable_compression"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason, as ``ops.quarantine.reasons`` holds it. A message never repeats a value."""
+
+    code: ReasonCode
+    field: str | None
+    message: str
+
+    def to_json(self) -> str:
+        content = {"code": self.code.value, "field": self.field, "message": self.message}
+        return json.dumps(content, ensure_ascii=False)
+
+
+def literal(text: str) -> str:
+    """Text as a SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def source_column(index: int) -> str:
+    """The name of the text column for the contract's mapped column of that index."""
+    return f"s{index}"
+
+
+@dataclass(frozen=True, slots=True)
+class _FieldRule:
+    """One field: its text ``t<n>`` and its value ``v<n>``, and what must hold of them.
+
+    ``zone`` is the source's own time zone.
+    """
+
+    number: int
+    mapping: FieldMapping
+    source_text: str
+    zone: str
+
+    @property
+    def field(self) -> Field:
+        return self.mapping.field
+
+    @property
+    def text(self) -> str:
+        return f"t{self.number}"
+
+    @property
+    def value(self) -> str:
+        return f"v{self.number}"
+
+
+class ConformExpressions:
+    """The SQL of one source contract."""
+
+    def __init__(self, contract: SourceContract) -> None:
+        self._contract = contract
+        columns = {name: index for index, name in enumerate(contract.mapped_columns)}
+        self._rules = tuple(
+            _FieldRule(number, mapping, _source_text(mapping, columns), contract.time_zone)
+            for number, mapping in enumerate(contract.mappings)
+            if mapping.is_mapped
+        )
+        self._by_name = {rule.field.name: rule for rule in self._rules}
+
+    def typed(self, relation: str, carried: Iterable[str] = ()) -> str:
+        """A SELECT that adds each field's text and value to a relation of source columns.
+
+        Besides the source columns the relation has ``load_id`` BIGINT, ``extra`` VARCHAR and the
+        ``carried`` columns, which pass through.
+        """
+        texts = [f"{rule.source_text} AS {rule.text}" for rule in self._rules]
+        values = [f"{_value(rule)} AS {rule.value}" for rule in self._rules]
+        passing = ", ".join((LOAD_ID, EXTRA, *carried))
+        return (
+            f"SELECT {', '.join((passing, *(rule.text for rule in self._rules), *values))} "
+            f"FROM (SELECT {', '.join((passing, *texts))} FROM {relation})"
+        )
+
+    def stored(self, load_id: str = LOAD_ID) -> str:
+        """The SELECT list of the raw table's columns, over the relation of `typed`."""
+        columns = [
+            f"{self._stored_value(field)} AS {field.name}"
+            for field in self._contract.dataset.stored_fields
+        ]
+        technical = (
+            f"{literal(self._contract.source)} AS _source",
+            f"{load_id} AS _load_id",
+            f"{EXTRA} AS _extra",
+        )
+        return ", ".join((*columns, *technical))
+
+    def accepted(self) -> str:
+        """A condition, never null, that holds of a row of `typed` exactly if every rule does."""
+        conditions = [condition for rule in self._rules for condition in _conditions(rule)]
+        return " AND ".join(f"({condition})" for condition in conditions) or "TRUE"
+
+    def reasons(self) -> str:
+        """Every reason why a row of `typed` is not accepted, as a list of JSON objects in text."""
+        reasons = [
+            f"CASE WHEN {condition} THEN {literal(reason.to_json())} END"
+            for rule in self._rules
+            for condition, reason in _violations(rule)
+        ]
+        return f"list_filter([{', '.join(reasons)}], lambda reason: reason IS NOT NULL)"
+
+    def key_hash(self) -> str:
+        """A 64-bit hash of a stored row's load and key. Equal keys have equal hashes."""
+        return f"hash({', '.join(('_load_id', *self._contract.dataset.key))})"
+
+    def _stored_value(self, field: Field) -> str:
+        rule = self._contract.dataset.business_date
+        if field.derived:
+            event = self._by_name[rule.event_time or ""]
+            return _local_date(event.value, self._contract.time_zone, event.field)
+        if field.name not in self._by_name:
+            return f"CAST(NULL AS {field.physical_type})"
+        return self._by_name[field.name].value
+
+
+def _source_text(mapping: FieldMapping, columns: dict[str, int]) -> str:
+    if mapping.constant is not None:
+        return literal(mapping.constant)
+    texts = [source_column(columns[name]) for name in mapping.columns]
+    if mapping.is_trimmed:
+        texts = [f"nullif(trim({text}, {literal(_BLANKS)}), '')" for text in texts]
+    return texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
+
+
+def _value(rule: _FieldRule) -> str:
+    if rule.mapping.constant is not None:
+        return rule.text
+    return _VALUES[rule.field.type](rule)
+
+
+def _text_value(rule: _FieldRule) -> str:
+    return rule.text
+
+
+def _integer_value(rule: _FieldRule) -> str:
+    text, kind = rule.text, rule.field.physical_type
+    return (
+        f"CASE WHEN CAST(TRY_CAST({text} AS {kind}) AS VARCHAR) = {text} "
+        f"THEN TRY_CAST({text} AS {kind}) "
+        f"WHEN regexp_full_match({text}, '[+-]?[0-9]+(\\.0*)?') "
+        f"THEN TRY_CAST(regexp_extract({text}, '^[+]?(-?[0-9]+)', 1) AS {kind}) END"
+    )
+
+
+def _decimal_value(rule: _FieldRule) -> str:
+    text, kind, scale = rule.text, rule.field.physical_type, rule.field.scale
+    exact = rf"[+-]?([0-9]+(\.[0-9]{{0,{scale}}}0*)?|\.[0-9]{{1,{scale}}}0*)"
+    branches = [
+        # Amounts without decimals are common, and an integer is the cheapest to compare.
+        f"WHEN CAST(TRY_CAST({text} AS INTEGER) AS VARCHAR) = {text} "
+        f"THEN TRY_CAST(TRY_CAST({text} AS INTEGER) AS {kind})",
+        f"WHEN CAST(TRY_CAST({text} AS {kind}) AS VARCHAR) = {text} "
+        f"THEN TRY_CAST({text} AS {kind})",
+        f"WHEN regexp_full_match({text}, {literal(exact)}) THEN TRY_CAST({text} AS {kind})",
+    ]
+    if rule.mapping.has_float_noise:
+        nearest = f"round(TRY_CAST({text} AS DOUBLE), {scale})"
+        branches.append(
+            f"WHEN regexp_full_match({text}, {literal(_FLOAT)}) "
+            f"AND abs(TRY_CAST({text} AS DOUBLE) - {nearest}) < 1e-{scale + 4} "
+            f"THEN TRY_CAST({nearest} AS {kind})"
+        )
+    return f"CASE {' '.join(branches)} END"
+
+
+def _boolean_value(rule: _FieldRule) -> str:
+    return (
+        f"CASE lower({rule.text}) WHEN 'true' THEN TRUE WHEN '1' THEN TRUE "
+        "WHEN 'false' THEN FALSE WHEN '0' THEN FALSE END"
+    )
+
+
+def _date_value(rule: _FieldRule) -> str:
+    # 'infinity' is a date to DuckDB, and its own canonical text.
+    day = f"TRY_CAST({rule.text} AS DATE)"
+    return f"CASE WHEN CAST({day} AS VARCHAR) = {rule.text} AND isfinite({day}) THEN {day} END"
+
+
+def _timestamp_value(rule: _FieldRule) -> str:
+    text, zone = rule.text, rule.mapping.time_zone
+    if zone is None:
+        return _instant(text, _written_offsets(rule.zone, rule.field))
+    if zone in _UTC_ZONES:
+        return _local_time(text)
+    local = _local_time(text)
+    return f"CASE WHEN {_occurs_once(local, zone)} THEN {_to_utc(local, zone)} END"
+
+
+def _instant(text: str, offsets: Iterable[str]) -> str:
+    """A timestamp with its offset, in UTC.
+
+    TIMESTAMP would drop the offset and TIMESTAMPTZ turns bad text into null in a reader;
+    TIMESTAMP_NS applies the one and rejects the other, but takes a missing offset for UTC.
+    """
+    value = f"CAST(TRY_CAST({text} AS TIMESTAMP_NS) AS TIMESTAMP)"
+    valid = f"{_LOCAL_TIME}{_FRACTION}{_OFFSET}"
+    # Whole seconds with an offset of the source's own zone: length and end tell that the offset
+    # is there at a tenth of the price of the expression. DuckDB checks the rest.
+    usual = " OR ".join(f"ends_with({text}, {literal(offset)})" for offset in offsets)
+    return (
+        f"CASE WHEN strlen({text}) = 25 AND ({usual}) THEN {value} "
+        f"WHEN regexp_full_match({text}, {literal(valid)}) THEN {value} END"
+    )
+
+
+def _local_time(text: str) -> str:
+    """A timestamp that must have no offset, as written."""
+    value = f"TRY_CAST({text} AS TIMESTAMP)"
+    valid = f"{_LOCAL_TIME}{_FRACTION}"
+    return (
+        f"CASE WHEN CAST({value} AS VARCHAR) = {text} AND isfinite({value}) THEN {value} "
+        f"WHEN regexp_full_match({text}, {literal(valid)}) THEN {value} END"
+    )
+
+
+def _to_utc(local: str, zone: str) -> str:
+    return f"timezone('UTC', timezone({literal(zone)}, {local}))"
+
+
+def _occurs_once(local: str, zone: str) -> str:
+    """Whether a local time exists in a zone, and only once: clocks are put forward and back."""
+    utc = _to_utc(local, zone)
+
+    def shown(moment: str) -> str:
+        return f"timezone({literal(zone)}, timezone('UTC', {moment}))"
+
+    return (
+        f"{shown(utc)} = {local} AND {shown(f'{utc} + INTERVAL 1 HOUR')} <> {local} "
+        f"AND {shown(f'{utc} - INTERVAL 1 HOUR')} <> {local}"
+    )
+
+
+def _json_value(rule: _FieldRule) -> str:
+    text = rule.text
+    return f"CASE WHEN json_valid({text}) AND json_type({text}) = 'OBJECT' THEN {text} END"
+
+
+_VALUES = {
+    FieldType.TEXT: _text_value,
+    FieldType.INTEGER: _integer_value,
+    FieldType.DECIMAL: _decimal_value,
+    FieldType.BOOLEAN: _boolean_value,
+    FieldType.DATE: _date_value,
+    FieldType.TIMESTAMP: _timestamp_value,
+    FieldType.JSON: _json_value,
+}
+
+
+def _local_date(utc: str, zone: str, event: Field) -> str:
+    """The date in a zone. A zone that keeps one offset costs a fortieth of one that does not."""
+    offsets = _offsets(zone, event)
+    if len(offsets) != 1:
+        return f"CAST(timezone({literal(zone)}, timezone('UTC', {utc})) AS DATE)"
+    seconds = int(offsets.pop().total_seconds())
+    return f"CAST({utc} + INTERVAL ({seconds}) SECOND AS DATE)"
+
+
+def _written_offsets(zone: str, event: Field) -> list[str]:
+    """The zone's offsets as a vendor writes them, as in +09:00."""
+    written = []
+    for offset in sorted(_offsets(zone, event)):
+        minutes = int(offset.total_seconds()) // 60
+        written.append(
+            f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
+        )
+    return written
+
+
+def _offsets(zone: str, event: Field) -> set[timedelta]:
+    """Every offset of the zone within the event's range; within this year if it has none."""
+    today = datetime.now(UTC).date()
+    first = event.minimum if isinstance(event.minimum, date) else today.replace(month=1, day=1)
+    last = event.maximum if isinstance(event.maximum, date) else today.replace(month=12, day=31)
+    return set(_zone_offsets_between(zone, first, last))
+
+
+@lru_cache(maxsize=64)
+def _zone_offsets_between(zone: str, first: date, last: date) -> frozenset[timedelta]:
+    info = ZoneInfo(zone)
+    start = datetime(first.year, first.month, first.day, tzinfo=UTC) - timedelta(days=1)
+    days = (last - first).days + 3
+    moments = (start + timedelta(days=day) for day in range(days))
+    return frozenset(moment.astimezone(info).utcoffset() or timedelta() for moment in moments)
+
+
+def _conditions(rule: _FieldRule) -> Iterator[str]:
+    """What must hold; each is true or false, never null."""
+    field, text, value = rule.field, rule.text, rule.value
+    if rule.mapping.constant is not None:
+        return
+    if field.required:
+        yield f"{value} IS NOT NULL"
+    elif field.type is not FieldType.TEXT:
+        yield f"{value} IS NOT NULL OR {text} IS NULL"
+    for violation, _ in _value_violations(rule):
+        yield f"({violation}) IS NOT TRUE"
+
+
+def _violations(rule: _FieldRule) -> Iterator[tuple[str, Reason]]:
+    """Each way to break the field's rules; no two of the first kind hold of one value."""
+    if rule.mapping.constant is not None:
+        return
+    if rule.field.required:
+        yield f"{rule.text} IS NULL", _reason(rule, ReasonCode.MISSING_VALUE, "must have a value")
+    if rule.field.type is not FieldType.TEXT:
+        yield from _type_violations(rule)
+    yield from _value_violations(rule)
+
+
+def _type_violations(rule: _FieldRule) -> Iterator[tuple[str, Reason]]:
+    field, text = rule.field, rule.text
+    unread = f"{text} IS NOT NULL AND {rule.value} IS NULL"
+    if field.type in (FieldType.INTEGER, FieldType.DECIMAL):
+        number = f"regexp_full_match({text}, {literal(_NUMBER)})"
+        fits = rf"[+-]?[0-9]*(\.[0-9]{{0,{field.scale}}}0*)?"
+        short = f"regexp_full_match({text}, {literal(fits)})"
+        digits = f"at most {field.scale} decimals" if field.scale else "no decimals"
+        yield (
+            f"{unread} AND {number} AND NOT {short}",
+            _reason(rule, ReasonCode.TOO_PRECISE, f"must have {digits}"),
+        )
+        yield (
+            f"{unread} AND {number} AND {short}",
+            _reason(rule, ReasonCode.OUT_OF_RANGE, f"must fit into {field.physical_type}"),
+        )
+        unread = f"{unread} AND NOT {number}"
+    elif field.type is FieldType.TIMESTAMP:
+        offset = _OFFSET if rule.mapping.time_zone is None else ""
+        fine = f"regexp_full_match({text}, {literal(_LOCAL_TIME + _ANY_FRACTION + offset)})"
+        micro = f"regexp_full_match({text}, {literal(_LOCAL_TIME + _FRACTION + offset)})"
+        yield (
+            f"{unread} AND {fine} AND NOT {micro}",
+            _reason(rule, ReasonCode.TOO_PRECISE, "must not be finer than a microsecond"),
+        )
+        unread = f"{unread} AND NOT ({fine} AND NOT {micro})"
+    yield unread, _reason(rule, ReasonCode.INVALID_VALUE, _expectation(rule))
+
+
+def _value_violations(rule: _FieldRule) -> Iterator[tuple[str, Reason]]:
+    """Breaches by a value that can be read; null (not true) where there is no value."""
+    field, value = rule.field, rule.value
+    limits = []
+    if field.minimum is not None:
+        limits.append((f"{value} < {_bound(field, field.minimum)}", f"at least {field.minimum}"))
+    if field.maximum is not None:
+        limits.append((_exceeds(field, value), f"at most {field.maximum}"))
+    if limits:
+        message = "must be " + " and ".join(words for _, words in limits)
+        condition = " OR ".join(condition for condition, _ in limits)
+        yield condition, _reason(rule, ReasonCode.OUT_OF_RANGE, message)
+    if field.allowed_values:
+        values = ", ".join(literal(allowed) for allowed in field.allowed_values)
+        message = f"must be one of {', '.join(field.allowed_values)}"
+        yield f"{value} NOT IN ({values})", _reason(rule, ReasonCode.UNKNOWN_VALUE, message)
+    if field.pattern:
+        yield (
+            f"NOT regexp_full_match({value}, {literal(field.pattern)})",
+            _reason(rule, ReasonCode.INVALID_VALUE, f"must match {field.pattern}"),
+        )
+
+
+def _exceeds(field: Field, value: str) -> str:
+    if field.type is FieldType.TIMESTAMP and isinstance(field.maximum, date):
+        return f"{value} >= {_bound(field, field.maximum + timedelta(days=1))}"
+    return f"{value} > {_bound(field, field.maximum)}"
+
+
+def _bound(field: Field, bound: object) -> str:
+    kinds = {FieldType.DATE: "DATE ", FieldType.TIMESTAMP: "TIMESTAMP "}
+    return f"{kinds[field.type]}{literal(str(bound))}" if field.type in kinds else str(bound)
+
+
+def _expectation(rule: _FieldRule) -> str:
+    zone = rule.mapping.time_zone
+    if rule.field.type is FieldType.TIMESTAMP:
+        if zone is None:
+            return "must be a time as in 2026-01-31T09:30:00+09:00, with its offset"
+        return f"must be a time as in 2026-01-31 09:30:00 that occurs once in {zone}"
+    return {
+        FieldType.INTEGER: "must be a whole number",
+        FieldType.DECIMAL: "must be a number as in 120 or 1.25",
+        FieldType.BOOLEAN: "must be true, false, 1 or 0",
+        FieldType.DATE: "must be a date as in 2026-01-31",
+        FieldType.JSON: "must be a JSON object",
+    }[rule.field.type]
+
+
+def _reason(rule: _FieldRule, code: ReasonCode, expectation: str) -> Reason:
+    return Reason(code, rule.field.name, f"{' or '.join(rule.mapping.columns)} {expectation}")

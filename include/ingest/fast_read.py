@@ -1,0 +1,303 @@
+"""Reads many delimited files at once with DuckDB, and keeps only what is proved to be right.
+
+A file is accepted if as many rows came out as it has lines, its delimiters are exactly those that
+so many rows need, every row keeps every rule and no key occurs twice. Any other file is read
+exactly; of a large one only the lines in doubt are.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from include.contracts import CsvFormat
+from include.ingest.expressions import EXTRA, LOAD_ID, literal, source_column
+from include.ingest.records import Header, LineChoice, read_header
+from include.ingest.scan import FileScan, scan_file
+from include.ingest.workspace import RawFile, Workspace, id_list
+
+log = logging.getLogger(__name__)
+
+# Below this a file is read exactly as a whole; above, looking for the lines in doubt pays.
+_LARGE_BYTES = 8 << 20
+_MOST_LINES_IN_DOUBT = 100_000
+# Hashes that are sorted in memory (8 bytes each); more are counted by DuckDB, which can spill.
+_MOST_HASHES_IN_MEMORY = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PartlyRead:
+    """A file whose lines are accepted but for those of ``choice``, which are to be read exactly.
+
+    The proof is that ``accepted_rows`` and the chosen lines make ``rows``.
+    """
+
+    file: RawFile
+    choice: LineChoice
+    accepted_rows: int
+    rows: int
+
+
+@dataclass(slots=True)
+class FastResult:
+    """``parquets`` hold rows of every file that was tried; a negative ``_load_id`` marks a row
+    that breaks a rule. `accepted_rows` is the query over those that count.
+
+    ``rows`` has the accepted files with their rows.
+    """
+
+    parquets: list[Path] = field(default_factory=list)
+    rows: dict[int, int] = field(default_factory=dict)
+    partly: list[PartlyRead] = field(default_factory=list)
+    exact: list[RawFile] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    file: RawFile
+    scan: FileScan
+    header: Header
+
+    @property
+    def rows(self) -> int:
+        return self.scan.lines - 1
+
+    @property
+    def layout(self) -> tuple[tuple[str, ...], bool]:
+        """What files must share to be read in one statement."""
+        return self.header.columns, self.scan.ends_with_crlf
+
+
+@dataclass(frozen=True, slots=True)
+class _Tally:
+    """Rows of one file as DuckDB read it."""
+
+    accepted: int
+    rejected: int
+
+
+def read_fast(work: Workspace, files: Sequence[RawFile]) -> FastResult:
+    """Read what can be read fast. Raises duckdb.Error for want of memory or disk only."""
+    result = FastResult()
+    form = work.contract.format
+    if not isinstance(form, CsvFormat) or not form.is_utf8 or form.is_multiline:
+        result.exact.extend(files)
+        return result
+    layouts: dict[tuple[tuple[str, ...], bool], list[_Candidate]] = defaultdict(list)
+    for candidate, file in zip(_candidates(work, files, form), files, strict=True):
+        if candidate is None:
+            result.exact.append(file)
+        else:
+            layouts[candidate.layout].append(candidate)
+    for candidates in layouts.values():
+        _read_layout(work, candidates, form, result)
+    return result
+
+
+def drop_partly_read(result: FastResult, partly: PartlyRead) -> None:
+    """Take back a file whose proof failed: it is to be read exactly as a whole."""
+    result.partly.remove(partly)
+
+
+def accepted_rows(work: Workspace, result: FastResult) -> str | None:
+    """The query over all accepted rows, or None if there are none."""
+    if not result.parquets or not (result.rows or result.partly):
+        return None
+    whole = id_list(sorted(result.rows))
+    part = id_list([partly.file.load_id for partly in result.partly])
+    return (
+        f"SELECT * FROM {_scan_of(result.parquets)} WHERE _load_id IN {whole} OR "
+        f"(_load_id IN {part} AND {work.expressions.key_hash()} NOT IN (SELECT h FROM repeated))"
+    )
+
+
+def is_complete(result: FastResult) -> bool:
+    """Whether the one Parquet file is already the result: no row of it has to go."""
+    return len(result.parquets) == 1 and not result.partly and not result.exact
+
+
+def _candidates(
+    work: Workspace, files: Sequence[RawFile], form: CsvFormat
+) -> list[_Candidate | None]:
+    # Most of a scan runs without the interpreter's lock.
+    with ThreadPoolExecutor(work.threads) as pool:
+        return list(pool.map(lambda file: _candidate(work, file, form), files))
+
+
+def _candidate(work: Workspace, file: RawFile, form: CsvFormat) -> _Candidate | None:
+    """The file if its bytes give no reason for doubt, else None."""
+    scan = scan_file(file.path, form.delimiter, form.quote)
+    if not scan.is_regular or scan.lines < 2:
+        return None
+    header = read_header(scan.header.decode("utf-8"), work.contract, form)
+    # Columns that no contract knows are kept as JSON, which only the exact way writes.
+    if not isinstance(header, Header) or header.extra:
+        return None
+    return _Candidate(file, scan, header)
+
+
+def _read_layout(
+    work: Workspace, candidates: Sequence[_Candidate], form: CsvFormat, result: FastResult
+) -> None:
+    parquet = work.scratch / f"fast-{len(result.parquets)}.parquet"
+    try:
+        _copy(work, candidates, form, parquet)
+    except duckdb.InvalidInputException as error:
+        # The reader gave up on a file; which one does not matter, each is proved alone.
+        log.info("%d files are read exactly (%s).", len(candidates), type(error).__name__)
+        result.exact.extend(candidate.file for candidate in candidates)
+        return
+    result.parquets.append(parquet)
+    tallies = _tallies(work, parquet)
+    repeated = _loads_with_repeated_keys(work, parquet, sum(t.accepted for t in tallies.values()))
+    for candidate in candidates:
+        tally = tallies.get(candidate.file.load_id, _Tally(0, 0))
+        if _is_proved(candidate, tally) and candidate.file.load_id not in repeated:
+            result.rows[candidate.file.load_id] = tally.accepted
+        elif partly := _partly_read(work, candidate, form, parquet):
+            result.partly.append(partly)
+        else:
+            result.exact.append(candidate.file)
+
+
+def _is_proved(candidate: _Candidate, tally: _Tally) -> bool:
+    delimiters = (len(candidate.header.columns) - 1) * candidate.scan.lines
+    return (
+        tally.rejected == 0
+        and tally.accepted == candidate.rows
+        and candidate.scan.delimiters == delimiters
+    )
+
+
+def _copy(
+    work: Workspace, candidates: Sequence[_Candidate], form: CsvFormat, parquet: Path
+) -> None:
+    rows = _source_rows(work, candidates, form)
+    # A filter would be pushed below the projection and evaluate every expression twice, so rows
+    # that break a rule are marked in the one column that all have.
+    load_id = f"CASE WHEN {work.expressions.accepted()} THEN {LOAD_ID} ELSE ~{LOAD_ID} END"
+    work.connection.execute(
+        f"COPY (SELECT {work.expressions.stored(load_id)} FROM ({work.expressions.typed(rows)})) "
+        f"TO {literal(str(parquet))} (FORMAT parquet)"
+    )
+
+
+def _source_rows(work: Workspace, candidates: Sequence[_Candidate], form: CsvFormat) -> str:
+    """The relation of source columns over the files, which share a layout."""
+    folder = work.scratch / "links"
+    folder.mkdir(exist_ok=True)
+    # A vendor's file name may hold glob characters, and the name is how a row knows its load.
+    links = [_link(folder, candidate.file) for candidate in candidates]
+    header = candidates[0].header
+    line_end = r"\r\n" if candidates[0].scan.ends_with_crlf else r"\n"
+    columns = ", ".join(f"'c{n}': 'VARCHAR'" for n in range(len(header.columns)))
+    sources = ", ".join(
+        f"{'CAST(NULL AS VARCHAR)' if position is None else f'c{position}'} "
+        f"AS {source_column(index)}"
+        for index, position in enumerate(header.positions)
+    )
+    prefix = len(str(folder)) + 2
+    return (
+        f"(SELECT *, {sources}, CAST(substr(filename, {prefix}) AS BIGINT) AS {LOAD_ID}, "
+        f"CAST(NULL AS VARCHAR) AS {EXTRA} FROM read_csv([{', '.join(links)}], "
+        f"columns = {{{columns}}}, auto_detect = false, header = true, filename = true, "
+        f"delim = {literal(form.delimiter)}, quote = {literal(form.quote)}, "
+        f"escape = {literal(form.quote)}, new_line = {literal(line_end)}, "
+        # Bad lines are left out without a word; the count of lines is what finds them.
+        "nullstr = '', compression = 'none', strict_mode = true, ignore_errors = true))"
+    )
+
+
+def _link(folder: Path, file: RawFile) -> str:
+    link = folder / str(file.load_id)
+    if not link.is_symlink():
+        link.symlink_to(file.path.resolve())
+    return literal(str(link))
+
+
+def _scan_of(parquets: Sequence[Path]) -> str:
+    return f"read_parquet([{', '.join(literal(str(parquet)) for parquet in parquets)}])"
+
+
+def _tallies(work: Workspace, parquet: Path) -> dict[int, _Tally]:
+    rows = work.rows(
+        "SELECT greatest(_load_id, ~_load_id), count(*) FILTER (_load_id >= 0), "
+        f"count(*) FILTER (_load_id < 0) FROM {_scan_of([parquet])} GROUP BY 1"
+    )
+    return {load_id: _Tally(accepted, rejected) for load_id, accepted, rejected in rows}
+
+
+def _loads_with_repeated_keys(work: Workspace, parquet: Path, rows: int) -> frozenset[int]:
+    """The loads in which a key occurs twice; their hashes are added to the table ``repeated``."""
+    work.connection.execute("CREATE TABLE IF NOT EXISTS repeated (h UBIGINT)")
+    hashes = f"SELECT {work.expressions.key_hash()} AS h FROM {_scan_of([parquet])}"
+    if rows > _MOST_HASHES_IN_MEMORY:
+        found = work.connection.execute(
+            f"INSERT INTO repeated SELECT h FROM ({hashes}) GROUP BY h HAVING count(*) > 1"
+        ).fetchone()
+        if not found or not found[0]:
+            return frozenset()
+    else:
+        # Sorting takes half the time of grouping.
+        values = np.sort(work.connection.execute(hashes).fetchnumpy()["h"])
+        twice = np.unique(values[1:][values[1:] == values[:-1]])
+        if not len(twice):
+            return frozenset()
+        work.connection.register("twice", pa.table({"h": twice}))
+        work.connection.execute("INSERT INTO repeated SELECT h FROM twice")
+        work.connection.unregister("twice")
+    loads = work.rows(
+        f"SELECT DISTINCT _load_id FROM {_scan_of([parquet])} "
+        f"WHERE {work.expressions.key_hash()} IN (SELECT h FROM repeated)"
+    )
+    return frozenset(load_id for (load_id,) in loads)
+
+
+def _partly_read(
+    work: Workspace, candidate: _Candidate, form: CsvFormat, parquet: Path
+) -> PartlyRead | None:
+    """The lines in doubt of a large file, or None if it is better read exactly as a whole.
+
+    Without quotes a line is its values joined by the delimiter, so the text of a rejected row
+    leads back to its lines; rules look at a line alone, so equal lines share their fate.
+    """
+    if candidate.file.landed.size_bytes < _LARGE_BYTES or candidate.scan.has_quotes:
+        return None
+    width = len(candidate.header.columns)
+    line = f"concat_ws({literal(form.delimiter)}, {_written_values(width)})"
+    carried = [f"c{n}" for n in range(width)]
+    typed = work.expressions.typed(_source_rows(work, [candidate], form), carried)
+    doubtful = work.rows(
+        f"SELECT DISTINCT line FROM (SELECT {work.expressions.stored()}, {line} AS line, "
+        f"{work.expressions.accepted()} AS is_accepted FROM ({typed})) WHERE NOT is_accepted "
+        f"OR {work.expressions.key_hash()} IN (SELECT h FROM repeated) "
+        f"LIMIT {_MOST_LINES_IN_DOUBT + 1}"
+    )
+    if len(doubtful) > _MOST_LINES_IN_DOUBT:
+        return None
+    accepted = work.rows(
+        f"SELECT count(*) FROM {_scan_of([parquet])} WHERE _load_id = {candidate.file.load_id} "
+        f"AND {work.expressions.key_hash()} NOT IN (SELECT h FROM repeated)"
+    )
+    return PartlyRead(
+        file=candidate.file,
+        choice=LineChoice(
+            texts=frozenset(text.encode() for (text,) in doubtful),
+            delimiter=form.delimiter.encode(),
+            delimiters=width - 1,
+        ),
+        accepted_rows=accepted[0][0],
+        rows=candidate.rows,
+    )
+
+
+def _written_values(width: int) -> str:
+    return ", ".join(f"coalesce(c{n}, '')" for n in range(width))

@@ -1,0 +1,143 @@
+"""One pass over a file's bytes, which tells whether a CSV reader can be trusted with it.
+
+DuckDB loses, merges or invents rows without a word where quotes do not close, line ends are mixed
+or a line has a delimiter too many. What is counted here proves afterwards that it did not: if as
+many rows came out as there are lines, and the delimiters outside quotes are exactly those that so
+many rows need, then every line is one row and every value stands in its own column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+_CHUNK_BYTES = 4 << 20
+# A line longer than this is no record; without a bound, a file without line ends would fill memory.
+_LONGEST_LINE = 16 << 20
+_NEWLINE = ord("\n")
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class FileScan:
+    """What the bytes of one delimited file say, header line and blank lines included.
+
+    ``header`` is the first line without its end and without a byte order mark. ``delimiters``
+    counts those outside quotes. ``is_regular`` says that the bytes are UTF-8 without NUL, with one
+    kind of line end, none of them inside quotes, and with every quote closed.
+    """
+
+    header: bytes
+    lines: int
+    delimiters: int
+    quotes: int
+    ends_with_crlf: bool
+    is_regular: bool
+
+    @property
+    def has_quotes(self) -> bool:
+        return self.quotes > 0
+
+
+def scan_file(path: Path, delimiter: str, quote: str) -> FileScan:
+    """Scan a file of any size in chunks. Raises OSError."""
+    with path.open("rb") as stream:
+        chunks = iter(lambda: stream.read(_CHUNK_BYTES), b"")
+        return scan_bytes(chunks, delimiter, quote)
+
+
+def scan_bytes(chunks: Iterable[bytes], delimiter: str, quote: str) -> FileScan:
+    """Scan bytes that arrive in chunks of any size."""
+    scanner = _Scanner(delimiter, quote)
+    for block in _whole_lines(chunks):
+        scanner.add(block)
+    return scanner.result()
+
+
+def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes, cut behind line ends, so that no line and no character is divided."""
+    rest = b""
+    for chunk in chunks:
+        cut = chunk.rfind(b"\n") + 1
+        if cut:
+            yield rest + chunk[:cut]
+            rest = chunk[cut:]
+        else:
+            rest += chunk
+        if len(rest) > _LONGEST_LINE:
+            yield rest
+            rest = b""
+    if rest:
+        yield rest
+
+
+class _Scanner:
+    """Adds up what blocks of whole lines say."""
+
+    def __init__(self, delimiter: str, quote: str) -> None:
+        self._delimiter = ord(delimiter)
+        self._quote = quote.encode("ascii")
+        self._header: bytes | None = None
+        self._lines = 0
+        self._crlf = 0
+        self._newlines = 0
+        self._delimiters = 0
+        self._quotes = 0
+        self._is_regular = True
+
+    def add(self, block: bytes) -> None:
+        if self._header is None:
+            self._header = block.split(b"\n", 1)[0].removesuffix(b"\r").removeprefix(_BOM)
+        values = np.frombuffer(block, dtype=np.uint8)
+        newlines = int(np.count_nonzero(values == _NEWLINE))
+        self._newlines += newlines
+        self._lines += newlines + (not block.endswith(b"\n"))
+        self._is_regular &= len(block) <= _LONGEST_LINE and _is_text(block)
+        self._count_carriage_returns(block)
+        if self._quote in block:
+            self._count_outside_quotes(values)
+        else:
+            self._delimiters += int(np.count_nonzero(values == self._delimiter))
+
+    def result(self) -> FileScan:
+        one_line_end = self._crlf in (0, self._newlines)
+        return FileScan(
+            header=self._header or b"",
+            lines=self._lines,
+            delimiters=self._delimiters,
+            quotes=self._quotes,
+            ends_with_crlf=self._crlf > 0,
+            is_regular=self._is_regular and one_line_end,
+        )
+
+    def _count_carriage_returns(self, block: bytes) -> None:
+        if b"\r" not in block:
+            return
+        pairs = block.count(b"\r\n")
+        self._crlf += pairs
+        self._is_regular &= pairs == block.count(b"\r")
+
+    def _count_outside_quotes(self, values: np.ndarray) -> None:
+        """Count delimiters where the number of quotes before is even: a doubled quote is two."""
+        quotes = values == self._quote[0]
+        inside = np.bitwise_xor.accumulate(quotes)
+        self._quotes += int(np.count_nonzero(quotes))
+        self._delimiters += int(np.count_nonzero((values == self._delimiter) & ~inside))
+        # Blocks end with lines, so an open quote at the end is a line end inside quotes as well.
+        self._is_regular &= not bool(inside[-1])
+        self._is_regular &= not bool(np.any((values == _NEWLINE) & inside))
+
+
+def _is_text(block: bytes) -> bool:
+    if b"\0" in block:
+        return False
+    if block.isascii():
+        return True
+    try:
+        block.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
