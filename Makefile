@@ -1,0 +1,66 @@
+# What a person does here. `make help` lists it.
+
+PYTHON := .venv/bin/python
+STAMP  := .venv/installed-locks
+PYTEST := $(PYTHON) -m pytest
+
+# Of the simulated fleet: MACHINES (default 50), DAYS (90), SEED (7), FAULTS and API_FAULTS (none,
+# all, or names); DATA=completejourney takes a year of real retail transactions instead.
+OPTIONS := $(if $(DATA),--data $(DATA)) $(if $(MACHINES),--machines $(MACHINES)) \
+	$(if $(DAYS),--days $(DAYS)) $(if $(SEED),--seed $(SEED)) \
+	$(if $(FAULTS),--faults $(FAULTS)) $(if $(API_FAULTS),--api-faults $(API_FAULTS))
+
+.DEFAULT_GOAL := help
+.PHONY: help env run up down manifest contracts test test-full lint bench clean clean-all
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1@/p' $(MAKEFILE_LIST) | awk -F@ '{printf "  %-10s %s\n", $$1, $$2}'
+	@echo "  Variables of run and up: DATA, MACHINES, DAYS, SEED, FAULTS, API_FAULTS."
+
+env: $(STAMP) ## Make or update the environment, .venv; every target does when needed
+
+run: $(STAMP) ## From files to tested marts, once, with a summary (data/run-summary.json)
+	@$(PYTHON) -m deploy.local run $(OPTIONS)
+
+up: $(STAMP) ## Start Airflow and leave it running; prints its address and login
+	@$(PYTHON) -m deploy.local up $(OPTIONS)
+
+down: $(STAMP) ## Stop what `make up` started
+	@$(PYTHON) -m deploy.local down
+
+manifest: $(STAMP) ## Build the dbt manifest, if a source of the project has changed
+	@$(PYTHON) -m include.transform.manifest
+
+contracts: $(STAMP) ## Generate what follows from the dataset contracts
+	@$(PYTHON) -m include.contracts.dbt_sources
+
+test: $(STAMP) ## Run every test that takes less than minutes
+	@$(PYTEST) -m "not slow"
+
+test-full: $(STAMP) ## Run every test
+	@$(PYTEST)
+
+lint: $(STAMP) ## Lint Python, SQL and shell
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/sqlfluff lint --config dbt/.sqlfluff --disable-progress-bar dbt/models
+	@.venv/bin/zizmor --offline --quiet .github
+	@git grep -lIzE '^#!.*[ /](ba)?sh$$' | PATH="$$PWD/.venv/bin:$$PATH" xargs -0 .venv/bin/shellcheck
+
+bench: $(STAMP) ## Measure against the speeds that must be reached
+	@$(PYTHON) -m benchmarks
+
+clean: ## Stop Airflow and remove data, Airflow's home and what tools left
+	@if [ -f $(STAMP) ]; then $(PYTHON) -m deploy.local down; fi
+	rm -rf data .airflow dbt/manifests dbt/target dbt/logs logs
+	rm -rf .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+clean-all: clean ## The same, and the environment
+	rm -rf .venv
+
+$(STAMP): locks/uv.txt locks/dev.txt $(PYTHON)
+	@python=$$(deploy/local/find-python) && "$$python" deploy/local/bootstrap.py
+
+# No recipe: where it is missing, make takes it for new, and so makes the environment.
+$(PYTHON): ;
