@@ -160,7 +160,8 @@ class LoadReport(_Document):
 class RunSummary(_Document):
     """What verification found in the ledger for the loads of one run.
 
-    ``quarantined`` counts rows by the code of their first reason.
+    ``quarantined`` counts rows by the code of their first reason; a file that was rejected whole
+    counts its rows, or one if not even they could be counted.
     """
 
     files: int

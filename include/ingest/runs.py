@@ -19,6 +19,11 @@ from include.lake import Lake, LakeError, Zone
 D = TypeVar("D", bound=BaseModel)
 
 
+def planned_batch_id(batch_key: str) -> str:
+    """The id of the batch that lies at a key."""
+    return batch_key.rpartition("/")[2].removesuffix(".json")
+
+
 @dataclass(frozen=True, slots=True)
 class IngestRun:
     """One run of an ingest DAG, and its folder ``staging/_runs/<dag>-<run>-<digest>/``."""
@@ -52,13 +57,12 @@ class IngestRun:
         key = self._key("plan")
         return self._read(key, IngestPlan) if self.lake.exists(key) else None
 
-    def write_conformed(self, batch: ConformedBatch) -> None:
-        self._write(self._key("conformed", batch.batch_id), batch)
+    def write_conformed(self, batch_key: str, batch: ConformedBatch) -> None:
+        self._write(self._conformed_key(batch_key), batch)
 
     def read_conformed(self, batch_key: str) -> ConformedBatch | None:
         """What conform made of the batch at that key, or None if it never finished."""
-        batch_id = batch_key.rpartition("/")[2].removesuffix(".json")
-        key = self._key("conformed", batch_id)
+        key = self._conformed_key(batch_key)
         return self._read(key, ConformedBatch) if self.lake.exists(key) else None
 
     def write_report(self, report: LoadReport) -> None:
@@ -66,6 +70,9 @@ class IngestRun:
 
     def read_report(self) -> LoadReport:
         return self._read(self._key("load"), LoadReport)
+
+    def _conformed_key(self, batch_key: str) -> str:
+        return self._key("conformed", planned_batch_id(batch_key))
 
     def _key(self, *parts: str) -> str:
         name = re.sub(r"[^A-Za-z0-9.-]+", "_", f"{self.dag_id}-{self.run_id}")[:120]

@@ -63,11 +63,15 @@ def conform(run: IngestRun, settings: Settings, batch_key: str) -> None:
     batch = run.read_batch(batch_key)
     contract = load_catalog().source(batch.source_contract)
     landed = land_batch(run.lake, batch, contract)
+    # Named by its contents too: a file that changes before the task is run again must not change
+    # Parquet that the ledger names already.
+    batch_id = f"{batch.batch_id}-{landed.digest}"
     conformed = conform_batch(
-        run.lake, contract, batch.batch_id, landed.landed, settings.conform, run.run_id
+        run.lake, contract, batch_id, landed.landed, settings.conform, run.run_id
     )
     run.write_conformed(
-        conformed.model_copy(update={"unchanged": landed.unchanged, "failed": landed.failed})
+        batch_key,
+        conformed.model_copy(update={"unchanged": landed.unchanged, "failed": landed.failed}),
     )
     if landed.failed:
         raise IngestError(_unread(landed.failed))

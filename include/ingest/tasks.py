@@ -60,9 +60,10 @@ def conform(batch: str) -> None:
     from airflow.sdk import get_current_context
 
     from include.ingest import steps
+    from include.ingest.runs import planned_batch_id
     from include.settings import current_settings
 
-    get_current_context()["batch_id"] = batch.rpartition("/")[2].removesuffix(".json")
+    get_current_context()["batch_id"] = planned_batch_id(batch)
     steps.conform(_current_run(), current_settings(), batch)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from include.ingest.plan import LoadReport, RunSummary
-from include.ingest.runs import IngestRun
+from include.ingest.runs import IngestRun, planned_batch_id
 from include.warehouse import Imbalance, Warehouse
 
 _SHOWN = 5
@@ -49,11 +49,13 @@ def _check_files(run: IngestRun, batch_keys: tuple[str, ...], report: LoadReport
         for load in report.batches
     }
     for key in batch_keys:
-        batch = run.read_batch(key)
-        if loaded.get(batch.batch_id) != len(batch.candidates):
+        conformed = run.read_conformed(key)
+        planned = len(run.read_batch(key).candidates)
+        found = loaded.get(conformed.batch_id, 0) if conformed else 0
+        if found != planned:
             raise VerificationError(
-                f"Batch {batch.batch_id} has {len(batch.candidates)} files and "
-                f"{loaded.get(batch.batch_id, 0)} were loaded; clear its conform task."
+                f"Batch {planned_batch_id(key)} has {planned} files and {found} were loaded; "
+                "clear its conform task."
             )
 
 
