@@ -29,21 +29,27 @@ def read_pins(text: str) -> dict[str, str]:
 AIRFLOW = pins("locks/runtime.in")["apache-airflow"]
 
 
+PUBLIC_FILES = {
+    "airflow": f"apache/airflow/constraints-{AIRFLOW}/constraints-3.12.txt",
+    "essential": (
+        f"aws/amazon-mwaa-docker-images/main/images/airflow/{AIRFLOW}/etc/"
+        "mwaa_essential_constraints.txt"
+    ),
+}
+
+
 @cache
 def service_file(kind: str) -> str:
     """A constraints file that MWAA applies: from MWAA_CONSTRAINTS_DIR, else the public one."""
     folder = os.environ.get("MWAA_CONSTRAINTS_DIR")
     if folder:
         return (Path(folder) / f"{kind}-constraints-{AIRFLOW}.txt").read_text(encoding="utf-8")
-    if kind != "airflow":
-        pytest.skip("MWAA_CONSTRAINTS_DIR is not set, and this file has no public address")
-    url = (
-        "https://raw.githubusercontent.com/apache/airflow/"
-        f"constraints-{AIRFLOW}/constraints-3.12.txt"
-    )
+    url = f"https://raw.githubusercontent.com/{PUBLIC_FILES[kind]}"
     try:
         with urllib.request.urlopen(url, timeout=20) as answer:
             return answer.read().decode()
+    except urllib.error.HTTPError:
+        raise  # the address is wrong, which is for us to mend
     except (urllib.error.URLError, TimeoutError) as error:
         pytest.skip(f"set MWAA_CONSTRAINTS_DIR: {url} does not answer ({error})")
 
