@@ -18,6 +18,19 @@ with replenishments as (
 
 ),
 
+sales_lines as (
+
+    select * from {{ ref('int_sales_resolved') }}
+
+),
+
+retired_loads as (
+
+    select * from {{ ref('int_loads') }}
+    where dataset in ('sales', 'replenishment') and not is_current
+
+),
+
 {% if is_incremental() %}
 
 stored_inventory as (
@@ -32,7 +45,7 @@ touches as (
         source,
         machine_id,
         min(earliest_business_date) as from_date
-    from {{ ref('int_sales_resolved') }}
+    from sales_lines
     where _ledger_seq > {{ ledger_watermark() }}
     group by source, machine_id
     union all
@@ -50,11 +63,10 @@ touches as (
         stored_inventory.machine_id,
         min(retired_loads.business_date_from) as from_date
     from stored_inventory
-    inner join {{ ref('int_loads') }} as retired_loads
+    inner join retired_loads
         on stored_inventory.source = retired_loads.source
     where
-        retired_loads.dataset in ('sales', 'replenishment')
-        and retired_loads.retired_seq > {{ ledger_watermark() }}
+        retired_loads.retired_seq > {{ ledger_watermark() }}
         and retired_loads.business_date_from is not null
     group by stored_inventory.source, stored_inventory.machine_id
     union all
@@ -130,17 +142,7 @@ slot_days as (
 
 events as (
 
-    select
-        slot_events.*,
-        sum(slot_events.stock_change) over (
-            partition by
-                slot_events.source,
-                slot_events.machine_id,
-                slot_events.slot_number,
-                slot_events.business_date
-            order by slot_events.occurred_at, slot_events.event_order, slot_events.event_key
-            rows between unbounded preceding and current row
-        ) as change_so_far
+    select slot_events.*
     from {{ ref('int_slot_events') }} as slot_events
     inner join touched_machines
         on
@@ -161,15 +163,58 @@ day_totals as (
         sum(units_removed) as units_removed,
         sum(units_sold) as units_sold,
         sum(stock_change) as stock_change,
-        max_by(
-            counted_stock, case when counted_stock is not null then occurred_at end
-        ) as counted_stock,
-        max_by(
-            change_so_far, case when counted_stock is not null then occurred_at end
-        ) as change_until_count,
         max(_ledger_seq) as _ledger_seq
     from events
     group by source, machine_id, slot_number, business_date
+
+),
+
+last_counts as (
+
+    select
+        source,
+        machine_id,
+        slot_number,
+        business_date,
+        max(occurred_at) as counted_at,
+        max_by(counted_stock, occurred_at) as counted_stock
+    from events
+    where counted_stock is not null
+    group by source, machine_id, slot_number, business_date
+
+),
+
+-- What the books say for the moment of the count: a visit counts after it has filled the slot, and
+-- a sale of the same second comes after the visit.
+counts as (
+
+    select
+        last_counts.source,
+        last_counts.machine_id,
+        last_counts.slot_number,
+        last_counts.business_date,
+        last_counts.counted_stock,
+        sum(events.stock_change) as change_until_count
+    from last_counts
+    inner join events
+        on
+            last_counts.source = events.source
+            and last_counts.machine_id = events.machine_id
+            and last_counts.slot_number = events.slot_number
+            and last_counts.business_date = events.business_date
+            and (
+                events.occurred_at < last_counts.counted_at
+                or (
+                    events.occurred_at = last_counts.counted_at
+                    and events.event_type = 'replenishment'
+                )
+            )
+    group by
+        last_counts.source,
+        last_counts.machine_id,
+        last_counts.slot_number,
+        last_counts.business_date,
+        last_counts.counted_stock
 
 ),
 
@@ -231,8 +276,8 @@ running_stock as (
             order by slot_days.business_date
             rows between unbounded preceding and current row
         ) as closing_stock,
-        day_totals.counted_stock,
-        day_totals.change_until_count,
+        counts.counted_stock,
+        counts.change_until_count,
         greatest(slot_products._ledger_seq, coalesce(day_totals._ledger_seq, 0)) as _ledger_seq
     from slot_days
     left join day_totals
@@ -241,6 +286,12 @@ running_stock as (
             and slot_days.machine_id = day_totals.machine_id
             and slot_days.slot_number = day_totals.slot_number
             and slot_days.business_date = day_totals.business_date
+    left join counts
+        on
+            slot_days.source = counts.source
+            and slot_days.machine_id = counts.machine_id
+            and slot_days.slot_number = counts.slot_number
+            and slot_days.business_date = counts.business_date
     left join slot_products
         on
             slot_days.source = slot_products.source

@@ -8,6 +8,11 @@
 
 -- Grain: one machine, business date and currency on which something was sold or refunded.
 
+-- Read by touched_sales_days() in an incremental run:
+-- depends_on: {{ ref('int_sales_resolved') }}
+-- depends_on: {{ ref('int_loads') }}
+-- depends_on: {{ ref('dim_dates') }}
+
 with sales as (
 
     select * from {{ ref('fct_sales') }}

@@ -9,6 +9,11 @@
 -- Grain: one product, business date and currency, over all machines of a source. A correction may
 -- move a line to another product, so a touched day is rebuilt with all its products.
 
+-- Read by touched_sales_days() in an incremental run:
+-- depends_on: {{ ref('int_sales_resolved') }}
+-- depends_on: {{ ref('int_loads') }}
+-- depends_on: {{ ref('dim_dates') }}
+
 with sales as (
 
     select * from {{ ref('fct_sales') }}

@@ -14,6 +14,19 @@ with readings as (
 
 ),
 
+days as (
+
+    select date_day from {{ ref('dim_dates') }}
+
+),
+
+retired_loads as (
+
+    select * from {{ ref('int_loads') }}
+    where dataset = 'machine_telemetry' and not is_current
+
+),
+
 {% if is_incremental() %}
 
 changed_readings as (
@@ -35,7 +48,7 @@ touched_days as (
         changed_readings.machine_id,
         days.date_day as business_date
     from changed_readings
-    inner join {{ ref('dim_dates') }} as days
+    inner join days
         on
             days.date_day
             between changed_readings.earliest_business_date
@@ -47,14 +60,12 @@ touched_days as (
         stored.machine_id,
         stored.business_date
     from {{ this }} as stored
-    inner join {{ ref('int_loads') }} as retired_loads
+    inner join retired_loads
         on
             stored.source = retired_loads.source
             and stored.business_date
             between retired_loads.business_date_from and retired_loads.business_date_to
-    where
-        retired_loads.dataset = 'machine_telemetry'
-        and retired_loads.retired_seq > {{ ledger_watermark() }}
+    where retired_loads.retired_seq > {{ ledger_watermark() }}
 
 ),
 

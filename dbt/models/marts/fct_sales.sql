@@ -9,9 +9,34 @@
 -- Grain: one line of a sale or refund that counts. Voids and the sales they cancel are in
 -- fct_voided_sales, so that whoever sums amount here gets revenue.
 
-with counted_lines as (
+with resolved_lines as (
 
     select * from {{ ref('int_sales_resolved') }}
+
+),
+
+current_loads as (
+
+    select load_id from {{ ref('int_loads') }}
+    where is_current
+
+),
+
+machines as (
+
+    select * from {{ ref('dim_machines') }}
+
+),
+
+products as (
+
+    select * from {{ ref('dim_products') }}
+
+),
+
+counted_lines as (
+
+    select * from resolved_lines
     where is_counted
 
 ),
@@ -26,7 +51,7 @@ stored_sales as (
 
 changed_sales as (
 
-    select sale_key from {{ ref('int_sales_resolved') }}
+    select sale_key from resolved_lines
     where _ledger_seq > {{ ledger_watermark() }}
 
 ),
@@ -36,9 +61,8 @@ departed_sales as (
 
     select stored_sales.sale_key
     from stored_sales
-    left join {{ ref('int_loads') }} as loads
-        on stored_sales._load_id = loads.load_id and loads.is_current
-    where loads.load_id is null
+    left join current_loads on stored_sales._load_id = current_loads.load_id
+    where current_loads.load_id is null
 
 ),
 
@@ -48,12 +72,12 @@ moved_sales as (
 
     select stored_sales.sale_key
     from stored_sales
-    left join {{ ref('dim_machines') }} as machines
+    left join machines
         on
             stored_sales.machine_key = machines.machine_key
             and stored_sales.business_date >= machines.valid_from
             and stored_sales.business_date < machines.valid_to
-    left join {{ ref('dim_products') }} as products
+    left join products
         on
             stored_sales.product_key = products.product_key
             and stored_sales.business_date >= products.valid_from
@@ -115,13 +139,13 @@ sales as (
         lines._load_id,
         lines._ledger_seq
     from lines_to_build as lines
-    left join {{ ref('dim_machines') }} as machines
+    left join machines
         on
             lines.source = machines.source
             and lines.machine_id = machines.machine_id
             and lines.business_date >= machines.valid_from
             and lines.business_date < machines.valid_to
-    left join {{ ref('dim_products') }} as products
+    left join products
         on
             lines.source = products.source
             and lines.product_id = products.product_id

@@ -11,16 +11,47 @@ with slot_events as (
 
 ),
 
+-- A sale can only empty a slot on a day that closes without stock or on which a visit came too.
+days_at_risk as (
+
+    select
+        source,
+        machine_id,
+        slot_number,
+        business_date,
+        opening_stock
+    from {{ ref('fct_daily_inventory') }}
+    where units_sold > 0 and (closing_stock <= 0 or units_added > 0 or units_removed > 0)
+
+),
+
 stock_levels as (
 
     select
-        *,
-        sum(stock_change) over (
-            partition by source, machine_id, slot_number
-            order by occurred_at, event_order, event_key
+        slot_events.source,
+        slot_events.machine_id,
+        slot_events.slot_number,
+        slot_events.business_date,
+        slot_events.occurred_at,
+        slot_events.event_type,
+        slot_events.product_id,
+        slot_events.stock_change,
+        days_at_risk.opening_stock + sum(slot_events.stock_change) over (
+            partition by
+                slot_events.source,
+                slot_events.machine_id,
+                slot_events.slot_number,
+                slot_events.business_date
+            order by slot_events.occurred_at, slot_events.event_order, slot_events.event_key
             rows between unbounded preceding and current row
         ) as stock_after
     from slot_events
+    inner join days_at_risk
+        on
+            slot_events.source = days_at_risk.source
+            and slot_events.machine_id = days_at_risk.machine_id
+            and slot_events.slot_number = days_at_risk.slot_number
+            and slot_events.business_date = days_at_risk.business_date
 
 ),
 
@@ -33,14 +64,21 @@ turning_points as (
         slot_number,
         business_date,
         occurred_at,
-        event_order,
-        event_key,
-        event_type,
+        'emptied' as turn,
         product_id
     from stock_levels
-    where
-        (event_type = 'sale' and stock_after <= 0 and stock_after - stock_change > 0)
-        or (event_type = 'replenishment' and units_added > 0)
+    where event_type = 'sale' and stock_after <= 0 and stock_after - stock_change > 0
+    union all
+    select
+        source,
+        machine_id,
+        slot_number,
+        business_date,
+        occurred_at,
+        'filled' as turn,
+        product_id
+    from slot_events
+    where event_type = 'replenishment' and units_added > 0
 
 ),
 
@@ -48,12 +86,12 @@ followed_points as (
 
     select
         *,
-        min(case when event_type = 'replenishment' then occurred_at end) over (
+        min(case when turn = 'filled' then occurred_at end) over (
             partition by source, machine_id, slot_number
-            order by occurred_at, event_order, event_key
+            order by occurred_at, turn desc
             rows between 1 following and unbounded following
         ) as next_filled_at,
-        min(case when event_type = 'replenishment' then occurred_at end) over (
+        min(case when turn = 'filled' then occurred_at end) over (
             partition by source, machine_id, slot_number
         ) as first_filled_at
     from turning_points
@@ -83,7 +121,7 @@ stockouts as (
     from followed_points
     inner join {{ ref('int_source_periods') }} as periods
         on followed_points.source = periods.source
-    where followed_points.event_type = 'sale'
+    where followed_points.turn = 'emptied'
 
 ),
 
