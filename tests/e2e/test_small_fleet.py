@@ -1,0 +1,260 @@
+"""A small fleet with every fault, through a real scheduler, three times.
+
+The first run takes the faulty delivery, the second what arrives later (a late day, a corrected
+file, a copy, a changed master), the third finds nothing new.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from tests.oracle.marts import differences, read_figures
+from tests.oracle.oracle import compute
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+# More telemetry than fits one page, so that paging goes on behind the malformed one.
+FLEET = ("--machines", "10", "--days", "21", "--seed", "11", "--end-date", "2026-10-31")
+LATER = ("late", "corrected", "duplicate", "master-change")
+RUN_SECONDS = 280
+
+Rows = dict[str, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One `make run`: its exit status, summary, and what the warehouse held afterwards."""
+
+    status: int
+    output: str
+    summary: dict[str, Any]
+    marts: Rows
+    loads: int
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Everything below one temporary folder."""
+
+    root: Path
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.data / "dbt_dev.duckdb"
+
+    def simulate(self, command: str, *arguments: str) -> str:
+        """The output of the simulator's command on this platform's state."""
+        state = ("--state", str(self.data / "simulator.json"))
+        return _output("simulator", command, *state, *arguments)
+
+    def run(self) -> Run:
+        """What `make run` does, with faults in the vendor API."""
+        completed = subprocess.run(
+            [
+                sys.executable, "-m", "deploy.local", "run", "--api-faults", "all",
+                "--data-dir", str(self.data), "--airflow-home", str(self.root / "airflow"),
+            ],
+            cwd=REPOSITORY, capture_output=True, text=True, timeout=RUN_SECONDS, check=False,
+        )  # fmt: skip
+        output = completed.stdout + completed.stderr
+        summary = self.data / "run-summary.json"
+        assert summary.is_file(), output
+        return Run(
+            completed.returncode,
+            output,
+            json.loads(summary.read_text(encoding="utf-8")),
+            self._contents(),
+            self.value("SELECT count(*) FROM ops.load_history"),
+        )
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.warehouse), read_only=True) as warehouse:
+            return warehouse.execute(query).fetchall()
+
+    def value(self, query: str) -> Any:
+        return self.rows(query)[0][0]
+
+    def _contents(self) -> Rows:
+        """Rows and a hash that ignores their order, for every table of raw and marts."""
+        tables = self.rows(
+            "SELECT table_schema || '.' || table_name FROM information_schema.tables "
+            "WHERE table_schema IN ('raw', 'marts') ORDER BY 1"
+        )
+        return {
+            table: self.rows(f"SELECT count(*), coalesce(bit_xor(hash(t)), 0) FROM {table} AS t")[0]
+            for (table,) in tables
+        }
+
+
+def _output(module: str, *arguments: str) -> str:
+    completed = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout
+
+
+@dataclass(frozen=True)
+class Story:
+    """The platform after its three runs, and what the simulator says that it injected."""
+
+    platform: Platform
+    expected: dict[str, Any]
+    first: Run
+    first_differences: list[str]
+    later: Run
+    last: Run
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    platform = Platform(tmp_path_factory.mktemp("platform"))
+    sources = platform.data / "sources"
+    platform.simulate("write", "--out", str(sources), "--faults", "all", *FLEET)
+    first = platform.run()
+    first_differences = differences(compute(sources), read_figures(platform.warehouse))
+    for phase in LATER:
+        platform.simulate("deliver", "--out", str(sources), phase)
+    return Story(
+        platform=platform,
+        expected=json.loads(platform.simulate("expect", "--api-faults", "all")),
+        first=first,
+        first_differences=first_differences,
+        later=platform.run(),
+        last=platform.run(),
+    )
+
+
+# One fixture makes three runs, which all tests share.
+pytestmark = pytest.mark.timeout(3 * RUN_SECONDS)
+
+
+def test_every_task_of_every_run_succeeds(story: Story) -> None:
+    for run in (story.first, story.later, story.last):
+        assert run.status == 0, run.output
+        assert run.summary["succeeded"]
+
+
+def test_broken_rows_are_in_quarantine_with_file_line_and_reason(story: Story) -> None:
+    expected = {
+        (fault["file"], fault["line"], fault["reason"])
+        for name in ("broken_rows", "broken_file")
+        for fault in story.expected["faults"][name]
+        if fault["outcome"] == "quarantined"
+    }
+    found = story.platform.rows(
+        "SELECT object_key, row_number, first_reason FROM ops.quarantine "
+        "WHERE object_key NOT LIKE 'api/%'"
+    )
+    assert expected
+    assert set(found) == expected
+
+
+def test_broken_items_and_pages_of_the_api_are_in_quarantine(story: Story) -> None:
+    expected = Counter(
+        fault["reason"]
+        for name in ("malformed_items", "malformed_page")
+        for fault in story.expected["faults"][name]
+    )
+    found = Counter(
+        reason
+        for (reason,) in story.platform.rows(
+            "SELECT first_reason FROM ops.quarantine WHERE object_key LIKE 'api/%'"
+        )
+    )
+    assert set(found) == set(expected)
+    assert found["malformed_page"] >= 1
+
+
+def test_every_row_read_is_loaded_quarantined_or_a_duplicate(story: Story) -> None:
+    assert (
+        story.platform.rows(
+            "SELECT object_key FROM ops.load_history "
+            "WHERE rows_read <> rows_conformed + rows_quarantined + rows_duplicate"
+        )
+        == []
+    )
+    assert (
+        story.platform.value("SELECT sum(rows_duplicate) FROM ops.load_history WHERE is_current")
+        == story.expected["duplicate_rows"]
+    )
+
+
+def test_the_raw_tables_hold_exactly_the_current_loads(story: Story) -> None:
+    for dataset in ("sales", "replenishment", "machine_telemetry", "products"):
+        assert (
+            story.platform.rows(
+                f"SELECT l.load_id FROM ops.load_history AS l LEFT JOIN raw.{dataset} AS r "
+                f"ON r._load_id = l.load_id WHERE l.dataset = '{dataset}' "
+                "GROUP BY l.load_id, l.is_current, l.rows_conformed "
+                "HAVING count(r._load_id) <> "
+                "CASE WHEN l.is_current THEN l.rows_conformed ELSE 0 END"
+            )
+            == []
+        )
+
+
+def test_the_marts_equal_the_oracle_after_the_faulty_delivery(story: Story) -> None:
+    assert story.first_differences == []
+
+
+def test_the_marts_equal_the_oracle_after_late_corrected_and_copied_files(story: Story) -> None:
+    expected = compute(story.platform.data / "sources")
+    assert expected.sales
+    assert expected.stock_outs
+    assert differences(expected, read_figures(story.platform.warehouse)) == []
+
+
+def test_a_corrected_file_retires_the_version_before_it(story: Story) -> None:
+    corrected = {fault["file"] for fault in story.expected["faults"]["corrected_resend"]}
+    retired = story.platform.rows(
+        "SELECT DISTINCT object_key FROM ops.load_history WHERE NOT is_current"
+    )
+    assert {key for (key,) in retired} == corrected
+
+
+def test_a_sale_of_a_machine_that_no_master_knows_is_kept(story: Story) -> None:
+    assert (
+        story.platform.value(
+            "SELECT count(*) FROM marts.fct_sales JOIN marts.dim_machines USING (machine_key) "
+            "WHERE is_inferred"
+        )
+        == 12
+    )
+
+
+def test_personal_fields_reach_neither_the_warehouse_nor_quarantine(story: Story) -> None:
+    staff = (story.platform.data / "sources").rglob("staff.csv")
+    lines = [line for file in staff for line in file.read_text(encoding="utf-8").splitlines()[1:]]
+    personal = {value for line in lines for value in line.split(",")[1:4]}
+    assert personal
+    kept = json.dumps(
+        story.platform.rows("FROM raw.staff") + story.platform.rows("FROM ops.quarantine"),
+        default=str,
+        ensure_ascii=False,
+    )
+    assert [value for value in personal if value in kept] == []
+
+
+def test_a_run_with_nothing_new_changes_no_row(story: Story) -> None:
+    assert story.last.marts == story.later.marts
+    assert story.last.loads == story.later.loads
+    assert "othing new" in story.last.output
+
+
+def test_nothing_is_left_running(story: Story) -> None:
+    processes = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    assert str(story.platform.root) not in processes.stdout
