@@ -50,7 +50,7 @@ from include.schedules import ingest_schedule
 def ingest_apis() -> None:
     fetched = fetch.expand(source_contract=list(API_SOURCE_CONTRACTS))
     discovered = discover_pages()
-    conformed = conform.expand(batch=discovered)
+    conformed = conform.expand(batches=discovered)
     loaded = load()
     verified = verify.override(outlets=list(API_ASSETS))()
     fetched >> discovered

@@ -13,9 +13,9 @@ they came, conforms them to their contracts and loads them.
 ## Tasks
 
 `discover_files` compares the listing with the ledger and plans batches. `conform` (one task for
-each batch) copies files to raw and writes typed Parquet and quarantine. `load` publishes each batch
-in one transaction. `verify` checks that rows read = conformed + quarantined + duplicates, for every
-file and against the tables, and emits the assets.
+each large batch, one for all small ones) copies files to raw and writes typed Parquet and
+quarantine. `load` publishes each batch in one transaction. `verify` checks that rows read =
+conformed + quarantined + duplicates, for every file and against the tables, and emits the assets.
 
 ## When it fails
 
@@ -49,7 +49,7 @@ from include.schedules import ingest_schedule
     **dag_arguments(layer=Layer.INGEST),
 )
 def ingest_files() -> None:
-    conformed = conform.expand(batch=discover_files())
+    conformed = conform.expand(batches=discover_files())
     loaded = load()
     verified = verify.override(outlets=list(FILE_ASSETS))()
     conformed >> loaded

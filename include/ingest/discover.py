@@ -22,6 +22,8 @@ from include.warehouse import ListedFile, Warehouse
 log = logging.getLogger(__name__)
 
 _NAMES_SHOWN = 10
+# The part of a full batch below which batches of several contracts share a task.
+_SMALL = 0.1
 
 
 def plan_files(
@@ -90,12 +92,17 @@ def _plan(
     unknown: _UnknownFiles,
 ) -> IngestPlan:
     files = 0
-    keys: list[str] = []
+    large: list[tuple[str, ...]] = []
+    small: list[str] = []
     for batch in _batches(run, warehouse.new_versions(listed), limits):
         files += len(batch.candidates)
-        keys.append(run.write_batch(batch))
+        key = run.write_batch(batch)
+        if _is_small(batch, limits):
+            small.append(key)
+        else:
+            large.append((key,))
     plan = IngestPlan(
-        batches=tuple(keys),
+        groups=(*large, tuple(small)) if small else tuple(large),
         files=files,
         unknown_files=unknown.count,
         first_unknown=tuple(unknown.first),
@@ -104,6 +111,18 @@ def _plan(
     unknown.report()
     log.info("%d new or changed files in %d batches.", plan.files, len(plan.batches))
     return plan
+
+
+def _is_small(batch: Batch, limits: ConformLimits) -> bool:
+    """Whether a batch is too little for a task of its own, whose start costs some two seconds.
+
+    There is at most one such batch for each contract, so together they stay a modest task.
+    """
+    size_bytes = sum(candidate.size_bytes for candidate in batch.candidates)
+    return (
+        len(batch.candidates) <= limits.batch_files * _SMALL
+        and size_bytes <= limits.batch_bytes * _SMALL
+    )
 
 
 def _batches(

@@ -118,15 +118,20 @@ class ConformedBatch(_Document):
 
 
 class IngestPlan(_Document):
-    """What discovery found. ``batches`` are the lake keys of Batch documents, in no order.
+    """What discovery found: lake keys of Batch documents, grouped by the task that conforms them.
 
     Unknown files are those that no source contract matches; only the first names are kept.
     """
 
-    batches: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...]
     files: int
     unknown_files: int = 0
     first_unknown: tuple[str, ...] = ()
+
+    @property
+    def batches(self) -> tuple[str, ...]:
+        """The keys of all batches."""
+        return tuple(key for group in self.groups for key in group)
 
 
 class BatchLoad(_Document):

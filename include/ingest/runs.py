@@ -24,6 +24,11 @@ def planned_batch_id(batch_key: str) -> str:
     return batch_key.rpartition("/")[2].removesuffix(".json")
 
 
+def contract_of(batch_key: str) -> str:
+    """The source contract of the batch that lies at a key."""
+    return planned_batch_id(batch_key).rsplit("-", 2)[0]
+
+
 @dataclass(frozen=True, slots=True)
 class IngestRun:
     """One run of an ingest DAG, and its folder ``staging/_runs/<dag>-<run>-<digest>/``."""

@@ -7,15 +7,22 @@ absent, and the ledger turns a second load of the same version into nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from include.contracts import Catalog, load_catalog
+from include.contracts import Catalog, ContractError, load_catalog
 from include.ingest.api import ApiAccess, LandedPages, fetch_pages
-from include.ingest.conform import conform_batch
+from include.ingest.conform import ConformError, conform_batch
 from include.ingest.discover import plan_files, plan_pages
 from include.ingest.landing import land_batch
-from include.ingest.plan import BatchLoad, ConformedBatch, FailedFile, LoadReport, RunSummary
+from include.ingest.plan import (
+    BatchLoad,
+    ConformedBatch,
+    FailedFile,
+    IngestPlan,
+    LoadReport,
+    RunSummary,
+)
 from include.ingest.runs import IngestRun
 from include.ingest.sweep import sweep
 from include.ingest.verify import verify
@@ -32,18 +39,18 @@ class IngestError(RuntimeError):
     """A part of a run failed while the rest of it was done; names what failed and the remedy."""
 
 
-def discover_files(run: IngestRun, settings: Settings) -> list[str]:
-    """Plan what is new below ``sources/``; returns the keys of the batches."""
+def discover_files(run: IngestRun, settings: Settings) -> list[list[str]]:
+    """Plan what is new below ``sources/``; returns the keys of the batches of each conform task."""
     catalog = load_catalog()
     with _warehouse(run.lake, settings, catalog) as warehouse:
-        return list(plan_files(run, warehouse, catalog, settings.conform).batches)
+        return _groups(plan_files(run, warehouse, catalog, settings.conform))
 
 
-def discover_pages(run: IngestRun, settings: Settings) -> list[str]:
-    """Plan the API pages in raw that are not loaded; returns the keys of the batches."""
+def discover_pages(run: IngestRun, settings: Settings) -> list[list[str]]:
+    """Plan the API pages in raw that are not loaded; returns as `discover_files` does."""
     catalog = load_catalog()
     with _warehouse(run.lake, settings, catalog) as warehouse:
-        return list(plan_pages(run, warehouse, catalog, settings.conform).batches)
+        return _groups(plan_pages(run, warehouse, catalog, settings.conform))
 
 
 def fetch(lake: Lake, source_contract: str, access: ApiAccess) -> LandedPages:
@@ -54,27 +61,22 @@ def fetch(lake: Lake, source_contract: str, access: ApiAccess) -> LandedPages:
     return landed
 
 
-def conform(run: IngestRun, settings: Settings, batch_key: str) -> None:
-    """Land the files of a batch in raw and conform them.
+def conform(run: IngestRun, settings: Settings, batch_keys: Sequence[str]) -> None:
+    """Land the files of each batch in raw and conform them.
 
-    A file that cannot be read stops no other: the rest of the batch is conformed and kept for the
-    loader, and then the step fails and names the files. Raises IngestError.
+    A batch or a file that cannot be read stops no other: the rest is conformed and kept for the
+    loader, and then the step fails and names them. Raises IngestError.
     """
-    batch = run.read_batch(batch_key)
-    contract = load_catalog().source(batch.source_contract)
-    landed = land_batch(run.lake, batch, contract)
-    # Named by its contents too: a file that changes before the task is run again must not change
-    # Parquet that the ledger names already.
-    batch_id = f"{batch.batch_id}-{landed.digest}"
-    conformed = conform_batch(
-        run.lake, contract, batch_id, landed.landed, settings.conform, run.run_id
-    )
-    run.write_conformed(
-        batch_key,
-        conformed.model_copy(update={"unchanged": landed.unchanged, "failed": landed.failed}),
-    )
-    if landed.failed:
-        raise IngestError(_unread(landed.failed))
+    problems: list[str] = []
+    for key in batch_keys:
+        try:
+            failed = _conform_batch(run, settings, key)
+        except (LakeError, ConformError, ContractError) as error:
+            problems.append(str(error))
+        else:
+            problems += [file.message for file in failed]
+    if problems:
+        raise IngestError(_and_more(problems))
 
 
 def load(run: IngestRun, settings: Settings) -> LoadReport | None:
@@ -103,7 +105,7 @@ def verify_run(run: IngestRun, settings: Settings) -> RunSummary:
 
     Raises VerificationError.
     """
-    with _warehouse(run.lake, settings, load_catalog()) as warehouse:
+    with open_warehouse(settings.warehouse, run.lake) as warehouse:
         summary = verify(run, warehouse)
     log.info(
         "%d files, %d rows read: %d conformed, %d quarantined (%s), %d duplicates.",
@@ -115,6 +117,28 @@ def verify_run(run: IngestRun, settings: Settings) -> RunSummary:
         summary.rows_duplicate,
     )
     return summary
+
+
+def _groups(plan: IngestPlan) -> list[list[str]]:
+    return [list(group) for group in plan.groups]
+
+
+def _conform_batch(run: IngestRun, settings: Settings, batch_key: str) -> tuple[FailedFile, ...]:
+    """Conform what can be read of one batch; returns the files that cannot."""
+    batch = run.read_batch(batch_key)
+    contract = load_catalog().source(batch.source_contract)
+    landed = land_batch(run.lake, batch, contract)
+    # Named by its contents too: a file that changes before the task is run again must not change
+    # Parquet that the ledger names already.
+    batch_id = f"{batch.batch_id}-{landed.digest}"
+    conformed = conform_batch(
+        run.lake, contract, batch_id, landed.landed, settings.conform, run.run_id
+    )
+    run.write_conformed(
+        batch_key,
+        conformed.model_copy(update={"unchanged": landed.unchanged, "failed": landed.failed}),
+    )
+    return landed.failed
 
 
 @contextmanager
@@ -150,10 +174,6 @@ def _load_each(
         )
         loaded.append(load)
     return loaded, problems
-
-
-def _unread(failed: tuple[FailedFile, ...]) -> str:
-    return _and_more([file.message for file in failed])
 
 
 def _and_more(sentences: list[str]) -> str:

@@ -18,7 +18,7 @@ WAREHOUSE_POOL = "warehouse"
 
 
 @task(pool=WAREHOUSE_POOL)
-def discover_files() -> list[str]:
+def discover_files() -> list[list[str]]:
     """Compare the files below sources/ with the ledger; plan batches of what is new."""
     from include.ingest import steps
     from include.settings import current_settings
@@ -46,7 +46,7 @@ def fetch(source_contract: str) -> None:
 
 # all_done: an API that fails or is not connected must not hold back the pages of another.
 @task(pool=WAREHOUSE_POOL, trigger_rule=TriggerRule.ALL_DONE)
-def discover_pages() -> list[str]:
+def discover_pages() -> list[list[str]]:
     """Compare the API pages in raw with the ledger; plan batches of what is not loaded."""
     from include.ingest import steps
     from include.settings import current_settings
@@ -54,17 +54,18 @@ def discover_pages() -> list[str]:
     return steps.discover_pages(_current_run(), current_settings())
 
 
-@task(map_index_template="{{ batch_id }}")
-def conform(batch: str) -> None:
-    """Land one batch of files in raw and make typed Parquet and quarantine of it."""
+@task(map_index_template="{{ contracts }}")
+def conform(batches: list[str]) -> None:
+    """Land batches of files in raw and make typed Parquet and quarantine of them."""
     from airflow.sdk import get_current_context
 
     from include.ingest import steps
-    from include.ingest.runs import planned_batch_id
+    from include.ingest.runs import contract_of
     from include.settings import current_settings
 
-    get_current_context()["batch_id"] = planned_batch_id(batch)
-    steps.conform(_current_run(), current_settings(), batch)
+    # What the UI shows for the mapped task; Airflow's column for it is short.
+    get_current_context()["contracts"] = ", ".join(contract_of(key) for key in batches)[:200]
+    steps.conform(_current_run(), current_settings(), batches)
 
 
 # all_done: what was conformed is loaded although another batch failed; verify does not run then.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from include.contracts import ContractError, load_catalog
 from include.ingest.discover import plan_files, plan_pages
 from include.ingest.plan import Batch, IngestPlan
-from include.ingest.runs import IngestRun
+from include.ingest.runs import IngestRun, contract_of
 from include.lake import DiskLake
 from include.settings import ConformLimits
 
@@ -70,7 +71,7 @@ def test_files_that_no_contract_knows_are_named(run, lake, warehouse, caplog):
 def test_nothing_new_is_an_empty_plan(run, warehouse):
     plan = plan_files(run, warehouse, CATALOG, LIMITS)
 
-    assert plan == IngestPlan(batches=(), files=0)
+    assert plan == IngestPlan(groups=(), files=0)
     assert run.read_plan() == plan
 
 
@@ -107,8 +108,6 @@ def test_two_vendors_that_claim_one_file_are_a_sentence(run, lake, warehouse):
 
 
 def _without_folder(source):
-    from dataclasses import replace
-
     return replace(source, folder=None)
 
 
@@ -148,3 +147,17 @@ def test_twenty_thousand_files_are_planned_in_seconds(run, lake, warehouse):
 
     assert (plan.files, len(plan.batches)) == (20_000, 4)
     assert time.process_time() - started < 10
+
+
+def test_small_batches_share_a_task_and_a_large_one_has_its_own(run, lake, warehouse):
+    deliver(lake, "products.csv", "staff.csv", "vending_machines.csv")
+    deliver(lake, *(f"sales_VM{n:03}_20260101.csv" for n in range(6)))
+    limits = LIMITS.model_copy(update={"batch_files": 50})
+
+    plan = plan_files(run, warehouse, CATALOG, limits)
+
+    by_task = [[contract_of(key) for key in group] for group in plan.groups]
+    assert by_task == [
+        ["fleet.sales"],
+        ["fleet.products", "fleet.staff", "fleet.vending_machines"],
+    ]
