@@ -17,8 +17,18 @@ from deploy.local.follow import DAG_IDS, INGEST_APIS, INGEST_FILES, TRANSFORM, R
 from deploy.local.layout import Layout
 from deploy.local.preparation import Data, Fleet, Preparation, build_manifest, write_files
 from deploy.local.progress import Alerts, View
-from deploy.local.stack import PREFERRED_PORT, Stack, StackState, end, only_one, read_state
-from deploy.local.summary import show, summarise, write_json
+from deploy.local.stack import (
+    PREFERRED_PORT,
+    Stack,
+    StackState,
+    end,
+    find_staying,
+    only_one,
+    read_state,
+    remember_migration,
+)
+from deploy.local.summary import summarise, write_json
+from deploy.local.summary_view import show
 
 UNFINISHED = ("queued", "running")
 WAREHOUSE_POOL = "warehouse"
@@ -41,15 +51,15 @@ def run(request: Request, console: Console) -> int:
     view = View(console, Alerts(layout.alerts))
     started_at = datetime.now(UTC)
     with only_one(layout):
-        running = read_state(layout.stack_state)
-        if running is not None and running.is_alive:
+        running = find_staying(layout)
+        if running is not None:
             view.say(f"Using the Airflow that is up on port {running.api_port}.")
             this_round = _round_on_running_stack(request, running, view)
         else:
             this_round = _round_on_own_stack(request, view)
         result = summarise(layout, this_round.progress, started_at, view.elapsed)
         write_json(result, layout.run_summary)
-    show(result, console)
+    show(result, layout, console)
     return 0 if this_round.has_succeeded else 1
 
 
@@ -58,8 +68,8 @@ def up(request: Request, console: Console) -> int:
     layout = request.layout
     view = View(console, Alerts(layout.alerts))
     with only_one(layout):
-        running = read_state(layout.stack_state)
-        if running is not None and running.is_alive:
+        running = find_staying(layout)
+        if running is not None:
             console.print(f"Airflow is up already: {_login(layout, running)}", soft_wrap=True)
             return 0
         with _own_stack(request, view, stays=True) as ready:
@@ -77,10 +87,9 @@ def down(request: Request, console: Console) -> int:
     """Stop what `make up` started."""
     layout = request.layout
     with only_one(layout):
-        running = read_state(layout.stack_state)
-        was_up = running is not None and running.is_alive
+        was_up = find_staying(layout) is not None
         end(layout)
-    console.print("Airflow is stopped." if was_up else "Nothing is up, nothing to stop.")
+    console.print("Airflow is stopped." if was_up else "Nothing is up, so nothing is stopped.")
     return 0
 
 
@@ -142,7 +151,8 @@ def _own_stack(request: Request, view: View, *, stays: bool) -> Iterator[_Ready]
     """Everything started and ready; stopped in the end, unless it is to be kept."""
     layout = request.layout
     if read_state(layout.stack_state) is not None:
-        view.say("The last Airflow here was not stopped but is gone; starting afresh.")
+        view.say("The last Airflow here was killed; ending what is left of it.")
+        end(layout)
     with ExitStack() as cleanup:
         stack = Stack(layout, stays=stays, simulates=_simulated(request))
         cleanup.callback(stack.stop)
@@ -157,6 +167,7 @@ def _own_stack(request: Request, view: View, *, stays: bool) -> Iterator[_Ready]
         stack.go()
         api = AirflowApi(stack.state.address)
         _until(api.is_up, stack, files, "Airflow's API did not answer")
+        remember_migration(layout)
         api.log_in(layout.passwords)
         api.ensure_pool(WAREHOUSE_POOL, slots=1)
         _until(lambda: _parsed(api, before_parsing), stack, files, "the DAGs were not parsed")

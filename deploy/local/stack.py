@@ -41,12 +41,14 @@ class StackState:
     """What `stack.json` says: enough to reach the stack and to know that it is still the same one.
 
     ``created`` is the supervisor's start time in seconds since the epoch: a process id alone may
-    by now belong to somebody else's process.
+    by now belong to somebody else's process. ``stays`` tells `make up` from a run, which ends with
+    the command that started it.
     """
 
     pid: int
     created: float
     api_port: int
+    stays: bool
 
     @property
     def address(self) -> str:
@@ -66,7 +68,12 @@ def read_state(path: Path) -> StackState | None:
     """The stack that the file names, running or not; None where there is no readable file."""
     try:
         raw = json.loads(path.read_text("utf-8"))
-        return StackState(int(raw["pid"]), float(raw["created"]), int(raw["api_port"]))
+        return StackState(
+            pid=int(raw["pid"]),
+            created=float(raw["created"]),
+            api_port=int(raw["api_port"]),
+            stays=bool(raw["stays"]),
+        )
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
@@ -128,7 +135,7 @@ class Stack:
         """What others need to find this stack; to be asked for while it runs."""
         assert self._process is not None
         created = psutil.Process(self._process.pid).create_time()
-        return StackState(self._process.pid, created, self._addresses.api)
+        return StackState(self._process.pid, created, self._addresses.api, self._stays)
 
     @property
     def logs(self) -> Path:
@@ -179,6 +186,12 @@ class Stack:
             command += ["--vendor-state", str(layout.simulator_state)]
             command += ["--vendor-api", shlex.join(_serve(layout, self._vendor_api, self._fleet))]
         return command
+
+
+def find_staying(layout: Layout) -> StackState | None:
+    """The stack that `make up` left running here, if it still runs."""
+    state = read_state(layout.stack_state)
+    return state if state is not None and state.stays and state.is_alive else None
 
 
 def end(layout: Layout) -> None:

@@ -78,9 +78,8 @@ def _start_and_watch(options: argparse.Namespace) -> Component | None:
             _migrate(options.logs, options.metadata_database)
         names: dict[int, str] = {}
         for component in _components(options):
-            if component.name == "scheduler":
-                if sys.stdin.buffer.readline() != GO:
-                    return None
+            if component.name == "scheduler" and sys.stdin.buffer.readline() != GO:
+                return None
             pid = os.fork()
             if pid == 0:
                 return component
