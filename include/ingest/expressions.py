@@ -128,7 +128,7 @@ class ConformExpressions:
             f"FROM (SELECT {', '.join((passing, *texts))} FROM {relation})"
         )
 
-    def stored(self, load_id: str = LOAD_ID) -> str:
+    def stored(self, load_id: str = LOAD_ID, extra: str = EXTRA) -> str:
         """The SELECT list of the raw table's columns, over the relation of `typed`."""
         columns = [
             f"{self._stored_value(field)} AS {field.name}"
@@ -137,7 +137,7 @@ class ConformExpressions:
         technical = (
             f"{literal(self._contract.source)} AS _source",
             f"{load_id} AS _load_id",
-            f"{EXTRA} AS _extra",
+            f"{extra} AS _extra",
         )
         return ", ".join((*columns, *technical))
 

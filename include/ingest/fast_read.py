@@ -27,7 +27,7 @@ from include.ingest.workspace import RawFile, Workspace, id_list
 log = logging.getLogger(__name__)
 
 # Below this a file is read exactly as a whole; above, looking for the lines in doubt pays.
-_LARGE_BYTES = 8 << 20
+_LARGE_BYTES = 1 << 20
 _MOST_LINES_IN_DOUBT = 100_000
 # Hashes that are sorted in memory (8 bytes each); more are counted by DuckDB, which can spill.
 _MOST_HASHES_IN_MEMORY = 4_000_000
@@ -44,12 +44,14 @@ class PartlyRead:
     choice: LineChoice
     accepted_rows: int
     rows: int
+    has_repeated_keys: bool
 
 
 @dataclass(slots=True)
 class FastResult:
     """``parquets`` hold rows of every file that was tried; a negative ``_load_id`` marks a row
-    that breaks a rule. `accepted_rows` is the query over those that count.
+    that breaks a rule, and then ``_extra`` holds the row's text. `accepted_rows` is the query over
+    those that count.
 
     ``rows`` has the accepted files with their rows.
     """
@@ -69,6 +71,10 @@ class _Candidate:
     @property
     def rows(self) -> int:
         return self.scan.lines - 1
+
+    @property
+    def delimiters_in_line(self) -> int:
+        return len(self.header.columns) - 1
 
     @property
     def layout(self) -> tuple[tuple[str, ...], bool]:
@@ -111,12 +117,12 @@ def accepted_rows(work: Workspace, result: FastResult) -> str | None:
     """The query over all accepted rows, or None if there are none."""
     if not result.parquets or not (result.rows or result.partly):
         return None
-    whole = id_list(sorted(result.rows))
-    part = id_list([partly.file.load_id for partly in result.partly])
-    return (
-        f"SELECT * FROM {_scan_of(result.parquets)} WHERE _load_id IN {whole} OR "
-        f"(_load_id IN {part} AND {work.expressions.key_hash()} NOT IN (SELECT h FROM repeated))"
-    )
+    doubtful = {partly.file.load_id for partly in result.partly if partly.has_repeated_keys}
+    sure = {*result.rows, *(partly.file.load_id for partly in result.partly)} - doubtful
+    query = f"SELECT * FROM {_scan_of(result.parquets)} WHERE _load_id IN {id_list(sorted(sure))}"
+    if not doubtful:
+        return query
+    return f"{query} OR (_load_id IN {id_list(sorted(doubtful))} AND {_has_key_of_its_own(work)})"
 
 
 def is_complete(result: FastResult) -> bool:
@@ -162,32 +168,49 @@ def _read_layout(
         tally = tallies.get(candidate.file.load_id, _Tally(0, 0))
         if _is_proved(candidate, tally) and candidate.file.load_id not in repeated:
             result.rows[candidate.file.load_id] = tally.accepted
-        elif partly := _partly_read(work, candidate, form, parquet):
+        elif partly := _partly_read(
+            work, candidate, form, parquet, tally, candidate.file.load_id in repeated
+        ):
             result.partly.append(partly)
         else:
             result.exact.append(candidate.file)
 
 
 def _is_proved(candidate: _Candidate, tally: _Tally) -> bool:
-    delimiters = (len(candidate.header.columns) - 1) * candidate.scan.lines
-    return (
-        tally.rejected == 0
-        and tally.accepted == candidate.rows
-        and candidate.scan.delimiters == delimiters
-    )
+    return tally.rejected == 0 and _is_structure_proved(candidate, tally)
+
+
+def _is_structure_proved(candidate: _Candidate, tally: _Tally) -> bool:
+    """Whether every line is one row with as many values as the header has columns."""
+    delimiters = candidate.delimiters_in_line * candidate.scan.lines
+    rows = tally.accepted + tally.rejected
+    return rows == candidate.rows and candidate.scan.delimiters == delimiters
 
 
 def _copy(
     work: Workspace, candidates: Sequence[_Candidate], form: CsvFormat, parquet: Path
 ) -> None:
-    rows = _source_rows(work, candidates, form)
+    sql = work.expressions
+    columns = _text_columns(candidates[0])
     # A filter would be pushed below the projection and evaluate every expression twice, so rows
-    # that break a rule are marked in the one column that all have.
-    load_id = f"CASE WHEN {work.expressions.accepted()} THEN {LOAD_ID} ELSE ~{LOAD_ID} END"
+    # that break a rule are marked, in columns that all rows have.
+    load_id = f"CASE WHEN {sql.accepted()} THEN {LOAD_ID} ELSE ~{LOAD_ID} END"
+    extra = f"CASE WHEN {sql.accepted()} THEN NULL ELSE {_line(columns, form)} END"
+    typed = sql.typed(_source_rows(work, candidates, form), columns)
     work.connection.execute(
-        f"COPY (SELECT {work.expressions.stored(load_id)} FROM ({work.expressions.typed(rows)})) "
+        f"COPY (SELECT {sql.stored(load_id, extra)} FROM ({typed})) "
         f"TO {literal(str(parquet))} (FORMAT parquet)"
     )
+
+
+def _text_columns(candidate: _Candidate) -> list[str]:
+    return [f"c{position}" for position in range(len(candidate.header.columns))]
+
+
+def _line(columns: Sequence[str], form: CsvFormat) -> str:
+    """A row's line: without quotes that is its values joined by the delimiter."""
+    values = ", ".join(f"coalesce({column}, '')" for column in columns)
+    return f"concat_ws({literal(form.delimiter)}, {values})"
 
 
 def _source_rows(work: Workspace, candidates: Sequence[_Candidate], form: CsvFormat) -> str:
@@ -262,42 +285,64 @@ def _loads_with_repeated_keys(work: Workspace, parquet: Path, rows: int) -> froz
 
 
 def _partly_read(
-    work: Workspace, candidate: _Candidate, form: CsvFormat, parquet: Path
+    work: Workspace,
+    candidate: _Candidate,
+    form: CsvFormat,
+    parquet: Path,
+    tally: _Tally,
+    has_repeated_keys: bool,
 ) -> PartlyRead | None:
     """The lines in doubt of a large file, or None if it is better read exactly as a whole.
 
-    Without quotes a line is its values joined by the delimiter, so the text of a rejected row
-    leads back to its lines; rules look at a line alone, so equal lines share their fate.
+    The text of a row leads back to its lines, because there are no quotes. Rules look at a line
+    alone, so equal lines share their fate; rows of a repeated key are all read again.
     """
-    if candidate.file.landed.size_bytes < _LARGE_BYTES or candidate.scan.has_quotes:
+    file = candidate.file
+    if file.landed.size_bytes < _LARGE_BYTES or candidate.scan.has_quotes:
         return None
-    width = len(candidate.header.columns)
-    line = f"concat_ws({literal(form.delimiter)}, {_written_values(width)})"
-    carried = [f"c{n}" for n in range(width)]
-    typed = work.expressions.typed(_source_rows(work, [candidate], form), carried)
-    doubtful = work.rows(
-        f"SELECT DISTINCT line FROM (SELECT {work.expressions.stored()}, {line} AS line, "
-        f"{work.expressions.accepted()} AS is_accepted FROM ({typed})) WHERE NOT is_accepted "
-        f"OR {work.expressions.key_hash()} IN (SELECT h FROM repeated) "
-        f"LIMIT {_MOST_LINES_IN_DOUBT + 1}"
-    )
+    doubtful = _rejected_lines(work, parquet, file)
+    accepted = tally.accepted
+    if has_repeated_keys:
+        doubtful |= _lines_of_repeated_keys(work, candidate, form)
+        accepted = _rows_with_keys_of_their_own(work, parquet, file)
     if len(doubtful) > _MOST_LINES_IN_DOUBT:
         return None
-    accepted = work.rows(
-        f"SELECT count(*) FROM {_scan_of([parquet])} WHERE _load_id = {candidate.file.load_id} "
-        f"AND {work.expressions.key_hash()} NOT IN (SELECT h FROM repeated)"
+    end = b"\r" if candidate.scan.ends_with_crlf else b""
+    is_sound = _is_structure_proved(candidate, tally)
+    choice = LineChoice(
+        texts=frozenset(line.encode() + end for line in doubtful),
+        delimiter=form.delimiter.encode(),
+        delimiters=None if is_sound else candidate.delimiters_in_line,
     )
-    return PartlyRead(
-        file=candidate.file,
-        choice=LineChoice(
-            texts=frozenset(text.encode() for (text,) in doubtful),
-            delimiter=form.delimiter.encode(),
-            delimiters=width - 1,
-        ),
-        accepted_rows=accepted[0][0],
-        rows=candidate.rows,
-    )
+    return PartlyRead(file, choice, accepted, candidate.rows, has_repeated_keys)
 
 
-def _written_values(width: int) -> str:
-    return ", ".join(f"coalesce(c{n}, '')" for n in range(width))
+def _has_key_of_its_own(work: Workspace) -> str:
+    return f"{work.expressions.key_hash()} NOT IN (SELECT h FROM repeated)"
+
+
+def _rows_with_keys_of_their_own(work: Workspace, parquet: Path, file: RawFile) -> int:
+    rows = work.rows(
+        f"SELECT count(*) FROM {_scan_of([parquet])} WHERE _load_id = {file.load_id} "
+        f"AND {_has_key_of_its_own(work)}"
+    )
+    return rows[0][0]
+
+
+def _rejected_lines(work: Workspace, parquet: Path, file: RawFile) -> set[str]:
+    lines = work.rows(
+        f"SELECT DISTINCT _extra FROM {_scan_of([parquet])} WHERE _load_id = {~file.load_id} "
+        f"LIMIT {_MOST_LINES_IN_DOUBT + 1}"
+    )
+    return {line for (line,) in lines}
+
+
+def _lines_of_repeated_keys(work: Workspace, candidate: _Candidate, form: CsvFormat) -> set[str]:
+    sql, columns = work.expressions, _text_columns(candidate)
+    typed = sql.typed(_source_rows(work, [candidate], form), columns)
+    lines = work.rows(
+        f"SELECT DISTINCT line FROM (SELECT {sql.stored()}, {_line(columns, form)} AS line "
+        f"FROM ({typed})) WHERE {sql.key_hash()} IN (SELECT h FROM repeated) "
+        f"LIMIT {_MOST_LINES_IN_DOUBT + 1}"
+    )
+    return {line for (line,) in lines}

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 from include.contracts import CsvFormat, JsonLinesFormat, SourceContract
 from include.ingest.expressions import Reason, ReasonCode
+from include.ingest.scan import chunks_of, whole_lines
 
 # What one record may be long; longer ones are rejected without being held in memory.
 LONGEST_RECORD = 16 << 20
@@ -75,15 +76,16 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class LineChoice:
-    """The lines of a quoteless UTF-8 file that are to be read exactly, all others being known.
+    """The lines of a regular file without quotes that are to be read exactly, the others being
+    known (see `scan`).
 
-    They are those whose text (without line end) is among ``texts``, and those that do not have
-    ``delimiters`` times ``delimiter``.
+    They are those among ``texts``, in which a carriage return before the line end is kept, and,
+    where ``delimiters`` is given, those that have another number of delimiters.
     """
 
     texts: frozenset[bytes]
     delimiter: bytes
-    delimiters: int
+    delimiters: int | None
 
 
 def read_records(
@@ -136,7 +138,9 @@ def _read_delimited(
         header = _parse_header(first, contract, form)
         if isinstance(header, Reason):
             raise FileRejected(header, sum(1 for _ in _physical_lines(stream, 2)))
-        lines = _physical_lines(stream, 2) if choice is None else _chosen_lines(stream, choice)
+        lines: Iterator[tuple[int, bytes | None]] = (
+            _physical_lines(stream, 2) if choice is None else _chosen_lines(stream, choice)
+        )
         if form.is_multiline:
             lines = _joined_lines(lines, form)
         for number, line in lines:
@@ -165,11 +169,23 @@ def _physical_lines(stream: BinaryIO, first: int) -> Iterator[tuple[int, bytes |
         number += 1
 
 
-def _chosen_lines(stream: BinaryIO, choice: LineChoice) -> Iterator[tuple[int, bytes | None]]:
-    texts, delimiter, delimiters = choice.texts, choice.delimiter, choice.delimiters
-    for number, line in _physical_lines(stream, 2):
-        if line is None or line in texts or line.count(delimiter) != delimiters:
-            yield number, line
+def _chosen_lines(stream: BinaryIO, choice: LineChoice) -> Iterator[tuple[int, bytes]]:
+    first = 2
+    for block in whole_lines(chunks_of(stream)):
+        lines = block.removesuffix(b"\n").split(b"\n")
+        # One comprehension over a block of lines is several times faster than a loop over them.
+        chosen = [n for n, line in enumerate(lines) if line in choice.texts]
+        if choice.delimiters is not None:
+            wrong = (n for n, line in enumerate(lines) if _is_uneven(line, choice))
+            chosen = sorted({*chosen, *wrong})
+        for n in chosen:
+            if line := _without_line_end(lines[n]):
+                yield first + n, line
+        first += len(lines)
+
+
+def _is_uneven(line: bytes, choice: LineChoice) -> bool:
+    return line.count(choice.delimiter) != choice.delimiters
 
 
 def _skip_line(stream: BinaryIO) -> None:

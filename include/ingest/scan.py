@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -27,7 +28,8 @@ class FileScan:
 
     ``header`` is the first line without its end and without a byte order mark. ``delimiters``
     counts those outside quotes. ``is_regular`` says that the bytes are UTF-8 without NUL, with one
-    kind of line end, none of them inside quotes, and with every quote closed.
+    kind of line end, none of them inside quotes, and with every quote closed and around a whole
+    value.
     """
 
     header: bytes
@@ -45,20 +47,27 @@ class FileScan:
 def scan_file(path: Path, delimiter: str, quote: str) -> FileScan:
     """Scan a file of any size in chunks. Raises OSError."""
     with path.open("rb") as stream:
-        chunks = iter(lambda: stream.read(_CHUNK_BYTES), b"")
-        return scan_bytes(chunks, delimiter, quote)
+        return scan_bytes(chunks_of(stream), delimiter, quote)
+
+
+def chunks_of(stream: BinaryIO) -> Iterator[bytes]:
+    """The rest of a stream in chunks of a few megabytes."""
+    return iter(lambda: stream.read(_CHUNK_BYTES), b"")
 
 
 def scan_bytes(chunks: Iterable[bytes], delimiter: str, quote: str) -> FileScan:
     """Scan bytes that arrive in chunks of any size."""
     scanner = _Scanner(delimiter, quote)
-    for block in _whole_lines(chunks):
+    for block in whole_lines(chunks):
         scanner.add(block)
     return scanner.result()
 
 
-def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes, cut behind line ends, so that no line and no character is divided."""
+def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes, cut behind line ends, so that no line and no character is divided.
+
+    Only a line of more than 16 MB is.
+    """
     rest = b""
     for chunk in chunks:
         cut = chunk.rfind(b"\n") + 1
@@ -129,6 +138,21 @@ class _Scanner:
         # Blocks end with lines, so an open quote at the end is a line end inside quotes as well.
         self._is_regular &= not bool(inside[-1])
         self._is_regular &= not bool(np.any((values == _NEWLINE) & inside))
+        self._is_regular &= self._quotes_touch_values(values, quotes, inside)
+
+    def _quotes_touch_values(
+        self, values: np.ndarray, quotes: np.ndarray, inside: np.ndarray
+    ) -> bool:
+        """Whether every quote begins or ends a whole value, or is one of a doubled pair.
+
+        DuckDB takes blanks between a quote and the delimiter, and leaves them out.
+        """
+        lined = np.concatenate(([_NEWLINE], values, [_NEWLINE]))
+        before, after = lined[:-2], lined[2:]
+        borders = [self._quote[0], self._delimiter, _NEWLINE]
+        opens_well = np.isin(before[quotes & inside], borders)
+        closes_well = np.isin(after[quotes & ~inside], [*borders, ord("\r")])
+        return bool(opens_well.all() and closes_well.all())
 
 
 def _is_text(block: bytes) -> bool:

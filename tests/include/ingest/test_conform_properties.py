@@ -1,0 +1,187 @@
+"""Whatever happens to a file, conform accounts for every row, and both its ways agree.
+
+Each example is a batch of mutated files, so that one call judges many of them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from include.ingest import conform as conform_module
+from include.ingest import fast_read
+from include.ingest.fast_read import FastResult
+from include.ingest.workspace import RawFile, Workspace
+from tests.include.ingest.conforming import SALES_HEADER, Outcome, conform, sales_line
+
+_PIECES = (
+    *(b'"', b'""', b",", b",,", b"\n", b"\r", b"\r\n", b"\n\n", b"\0", b"\xff", b" ", b"\t", b"'"),
+    *(
+        b".5",
+        b"_",
+        b"0x1",
+        b"e2",
+        b"-",
+        b"+",
+        b"NaN",
+        b"\xef\xbb\xbf",
+        "１".encode(),
+        "髙".encode(),
+    ),
+    *(b"2026-08-01", b"+99:00", b"Z", b"refund", b"\\", b"%s", b"'; --", b"12345678901234567890"),
+)
+
+_EXAMPLES = settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@st.composite
+def _mutated_file(draw: st.DrawFn) -> bytes:
+    """A sales file of a few rows with some bytes inserted, replaced or cut, or lines repeated."""
+    lines = [
+        sales_line(transaction_id=f"T{number}", amount=draw(st.sampled_from(("120", "1.5", "-3"))))
+        for number in range(draw(st.integers(0, 6)))
+    ]
+    if lines:
+        lines += draw(st.lists(st.sampled_from(lines), max_size=2))
+    end = draw(st.sampled_from(("\n", "\r\n")))
+    content = end.join((SALES_HEADER, *lines, "")).encode()
+    for _ in range(draw(st.integers(0, 3))):
+        # Most mutations hit the rows; the header has its own tests.
+        first = draw(st.sampled_from((0, len(SALES_HEADER) + 1)))
+        start = draw(st.integers(min(first, len(content)), len(content)))
+        cut = draw(st.integers(0, 3))
+        piece = draw(st.one_of(st.sampled_from(_PIECES), st.binary(max_size=2)))
+        content = content[:start] + piece + content[start + cut :]
+    return content
+
+
+_batches = st.lists(_mutated_file(), min_size=1, max_size=12)
+
+
+def _conform(contents: Sequence[bytes]) -> Outcome:
+    with tempfile.TemporaryDirectory() as folder:
+        files = {f"file-{number}.csv": content for number, content in enumerate(contents)}
+        return conform(Path(folder), "fleet.sales", files)
+
+
+def _comparable(outcome: Outcome) -> tuple[object, ...]:
+    """Everything about an outcome but the order of rows and the time of quarantine."""
+    rows = sorted(repr(sorted(row.items())) for row in outcome.rows)
+    quarantined = sorted(
+        repr(sorted((name, value) for name, value in row.items() if name != "quarantined_at"))
+        for row in outcome.quarantined
+    )
+    return outcome.files, rows, quarantined
+
+
+def _read_all_exactly(work: Workspace, files: Sequence[RawFile]) -> FastResult:
+    return FastResult(exact=list(files))
+
+
+@_EXAMPLES
+@given(_batches)
+def test_every_line_of_a_mutated_file_is_accounted_for(contents: list[bytes]) -> None:
+    outcome = _conform(contents)
+    for file, content in zip(outcome.files, contents, strict=True):
+        lines = [line.removesuffix(b"\r") for line in content.split(b"\n")[1:]]
+        assert file.rows_read == sum(1 for line in lines if line)
+        accounted = file.rows_conformed + file.rows_quarantined + file.rows_duplicate
+        assert accounted == file.rows_read
+    assert len(outcome.rows) == outcome.counts[1]
+
+
+@pytest.mark.parametrize("large_bytes", [fast_read._LARGE_BYTES, 0])
+def test_the_fast_way_and_the_exact_way_agree_on_mutated_files(
+    monkeypatch: pytest.MonkeyPatch, large_bytes: int
+) -> None:
+    # With no lower bound, files with bad rows are read in parts, as large ones are.
+    monkeypatch.setattr(fast_read, "_LARGE_BYTES", large_bytes)
+
+    @_EXAMPLES
+    @given(_batches)
+    def agree(contents: list[bytes]) -> None:
+        usual = _comparable(_conform(contents))
+        with monkeypatch.context() as patched:
+            patched.setattr(conform_module, "read_fast", _read_all_exactly)
+            assert _comparable(_conform(contents)) == usual
+
+    agree()
+
+
+def _clean_file(rows: int) -> bytes:
+    lines = (sales_line(transaction_id=f"T{number}") for number in range(rows))
+    return "\n".join((SALES_HEADER, *lines, "")).encode()
+
+
+def test_clean_files_take_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = _watch_fast_read(monkeypatch)
+    _conform([_clean_file(10), _clean_file(20)])
+    assert [(len(fast.rows), len(fast.partly), len(fast.exact)) for fast in taken] == [(2, 0, 0)]
+
+
+def test_of_a_large_file_only_the_lines_in_doubt_are_read_exactly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fast_read, "_LARGE_BYTES", 0)
+    taken = _watch_fast_read(monkeypatch)
+    lines = [sales_line(transaction_id=f"T{number}") for number in range(1000)]
+    lines[10] = sales_line(transaction_id="T10", quantity="x")
+    lines[20] = lines[30]
+    lines[40] = sales_line(transaction_id="T50", amount="1")
+    lines[60] += ",extra"
+    outcome = _conform(["\n".join((SALES_HEADER, *lines, "")).encode()])
+    (partly,) = taken[0].partly
+    # The bad row, one text for the two equal rows, and the two rows of one key; the long line is
+    # found by its delimiters.
+    assert len(partly.choice.texts) == 4
+    assert outcome.counts == (1000, 996, 3, 1)
+    assert {(row["row_number"], row["first_reason"]) for row in outcome.quarantined} == {
+        (12, "invalid_value"),
+        (52, "conflicting_key"),
+        (62, "malformed_row"),
+    }
+
+
+def _watch_fast_read(monkeypatch: pytest.MonkeyPatch) -> list[FastResult]:
+    taken: list[FastResult] = []
+    read: Callable[[Workspace, Sequence[RawFile]], FastResult] = fast_read.read_fast
+
+    def watch(work: Workspace, files: Sequence[RawFile]) -> FastResult:
+        taken.append(read(work, files))
+        return taken[-1]
+
+    monkeypatch.setattr(conform_module, "read_fast", watch)
+    return taken
+
+
+_cells = st.one_of(
+    st.sampled_from(('"a"', '"a,b"', '""', '"a""b"', "a", "")),
+    st.text(alphabet='",a \t', max_size=4),
+)
+_quoted_files = st.lists(st.lists(st.tuples(_cells, _cells), min_size=1, max_size=3), max_size=60)
+
+
+@_EXAMPLES
+@given(_quoted_files)
+def test_the_two_ways_agree_on_quotes(files: list[list[tuple[str, str]]]) -> None:
+    # DuckDB takes blanks around quotes, Python's csv does not: such files are read exactly.
+    header = "category_id,category_name,parent_category_id,effective_on\n"
+    contents = {
+        f"file-{number}.csv": header
+        + "".join(f"C{line},{name},{parent},\n" for line, (name, parent) in enumerate(rows))
+        for number, rows in enumerate(files)
+    }
+    encoded = {name: text.encode() for name, text in contents.items()}
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        usual = _comparable(conform(Path(folder), "fleet.product_categories", encoded))
+        patched.setattr(conform_module, "read_fast", _read_all_exactly)
+        assert _comparable(conform(Path(folder), "fleet.product_categories", encoded)) == usual
