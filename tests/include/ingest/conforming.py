@@ -11,13 +11,16 @@ from uuid import uuid4
 
 import pyarrow.parquet as pq
 
-from include.contracts import load_catalog
+from include.contracts import SourceContract, load_catalog
 from include.ingest.conform import conform_files
 from include.ingest.plan import ConformedFile, LandedFile
 from include.ingest.workspace import RawFile
 from include.settings import ConformLimits
 
 LIMITS = ConformLimits(memory_mb=128, threads=2, batch_bytes=256_000_000, batch_files=5_000)
+
+# Load ids have 63 bits: tests use some that no smaller integer holds.
+_FIRST_LOAD_ID = 9_000_000_000_000_000_000
 
 SALES_HEADER = (
     "machine_id,transaction_id,slot_number,product_id,sold_at,quantity,unit_price,amount,"
@@ -73,35 +76,44 @@ def conform_text(folder: Path, contract: str, text: str) -> Outcome:
 
 
 def conform(folder: Path, contract: str, contents: Mapping[str, bytes]) -> Outcome:
+    """Conform files of one of the repository's source contracts as one batch."""
+    return conform_with(folder, load_catalog().source(contract), contents)
+
+
+def conform_with(folder: Path, contract: SourceContract, contents: Mapping[str, bytes]) -> Outcome:
     """Conform files of one source contract as one batch."""
     place = folder / uuid4().hex
     scratch = place / "scratch"
     scratch.mkdir(parents=True)
-    files = [
-        _raw_file(place / name, content, number)
-        for number, (name, content) in enumerate(contents.items())
-    ]
-    source = load_catalog().source(contract)
-    conformed = conform_files(source, files, scratch, LIMITS, "test-run")
+    files = []
+    for number, (name, content) in enumerate(contents.items()):
+        path = place / name
+        path.write_bytes(content)
+        landed = landed_file(
+            _FIRST_LOAD_ID + number, f"raw/files/{name}/version", len(content), name
+        )
+        files.append(RawFile(landed, path))
+    conformed = conform_files(contract, files, scratch, LIMITS, "test-run")
     rejected = _read(conformed.quarantine)
     rejected.sort(key=lambda row: (row["load_id"], row["row_number"] or 0))
     return Outcome(conformed.files, _read(conformed.parquet), rejected)
 
 
-def _raw_file(path: Path, content: bytes, number: int) -> RawFile:
-    path.write_bytes(content)
-    landed = LandedFile(
-        load_id=9_000_000_000_000_000_000 + number,
-        object_key=path.name,
-        raw_location=f"raw/files/{path.name}/version",
-        size_bytes=len(content),
+def landed_file(
+    load_id: int, raw_location: str, size_bytes: int, object_key: str = "file.csv"
+) -> LandedFile:
+    """A file version that landed on 2 August 2026."""
+    return LandedFile(
+        load_id=load_id,
+        object_key=object_key,
+        raw_location=raw_location,
+        size_bytes=size_bytes,
         checksum="0" * 64,
         etag="etag",
         generation=0,
         landed_at=datetime(2026, 8, 2, tzinfo=UTC),
         landed_on=date(2026, 8, 2),
     )
-    return RawFile(landed, path)
 
 
 def _read(parquet: Path | None) -> list[dict[str, Any]]:

@@ -204,6 +204,17 @@ def test_a_quoted_value_may_hold_delimiters_and_doubled_quotes(tmp_path: Path) -
     assert {row["product_id"] for row in outcome.rows} == {'P,"1"', "P0001"}
 
 
+def test_a_blank_between_a_quote_and_the_delimiter_is_a_malformed_row(tmp_path: Path) -> None:
+    outcome = _sales(tmp_path, sales_line(product_id='"P1" '), sales_line(transaction_id='"T2"'))
+    assert outcome.counts == (2, 1, 1, 0)
+    assert outcome.quarantined[0]["row_number"] == 2
+
+
+def test_a_blank_before_a_quote_makes_both_part_of_the_value(tmp_path: Path) -> None:
+    outcome = _sales(tmp_path, sales_line(product_id=' "P1"'), sales_line(transaction_id='"T2"'))
+    assert {row["product_id"] for row in outcome.rows} == {' "P1"', "P0001"}
+
+
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
 def test_a_trailing_delimiter_is_a_malformed_row(tmp_path: Path, place: str) -> None:
     lines = [sales_line(transaction_id=f"T{n}") for n in range(3)]
