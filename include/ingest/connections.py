@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow.sdk import BaseHook
+from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from include.contracts import load_catalog
@@ -12,7 +12,8 @@ from include.ingest.api import ApiAccess, ApiError
 def api_access(source_contract: str) -> ApiAccess | None:
     """Host, port and token of an API's connection, or None if there is no such connection.
 
-    Raises ApiError if the connection says too little.
+    Airflow reports a secrets backend that cannot be reached as a missing connection too; what is
+    not fetched then, the next run fetches. Raises ApiError if the connection says too little.
     """
     endpoint = load_catalog().source(source_contract).api
     if endpoint is None:
@@ -29,7 +30,7 @@ def api_access(source_contract: str) -> ApiAccess | None:
     return ApiAccess(base_url=_base_url(connection), token=connection.password)
 
 
-def _base_url(connection: object) -> str:
+def _base_url(connection: Connection) -> str:
     """As Airflow's HTTP hook builds it: the host may bring a scheme, else the schema field does."""
     host = connection.host
     url = host if "://" in host else f"{connection.schema or 'http'}://{host}"
