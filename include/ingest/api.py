@@ -86,6 +86,13 @@ def fetch_pages(
     """
     client = _Client(contract, access, limits or ApiLimits())
     store = _PageStore(lake, contract)
+    landed = _land_pages(client, store, contract)
+    rest = "" if landed.is_complete else "; there is more, which the next run fetches"
+    log.info("%s: %d new pages, %d items%s.", contract.id, landed.pages, landed.items, rest)
+    return landed
+
+
+def _land_pages(client: _Client, store: _PageStore, contract: SourceContract) -> LandedPages:
     asked = set(store.recent_cursors())
     cursor = store.next_cursor()
     pages = items = 0

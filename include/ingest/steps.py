@@ -1,4 +1,4 @@
-"""What each task of the ingest DAGs does, free of Airflow.
+"""What each task of the ingest DAGs does, free of Airflow; fetching is in `include.ingest.api`.
 
 Every step may be killed at any point and run again: documents and raw files are complete or
 absent, and the ledger turns a second load of the same version into nothing.
@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from include.contracts import Catalog, ContractError, load_catalog
-from include.ingest.api import ApiAccess, LandedPages, fetch_pages
 from include.ingest.conform import ConformError, conform_batch
 from include.ingest.discover import plan_files, plan_pages
 from include.ingest.landing import land_batch
@@ -51,14 +50,6 @@ def discover_pages(run: IngestRun, settings: Settings) -> list[list[str]]:
     catalog = load_catalog()
     with _warehouse(run.lake, settings, catalog) as warehouse:
         return _groups(plan_pages(run, warehouse, catalog, settings.conform))
-
-
-def fetch(lake: Lake, source_contract: str, access: ApiAccess) -> LandedPages:
-    """Land the new pages of one API source contract."""
-    landed = fetch_pages(lake, load_catalog().source(source_contract), access)
-    rest = "" if landed.is_complete else "; there is more, which the next run fetches"
-    log.info("%s: %d new pages, %d items%s.", source_contract, landed.pages, landed.items, rest)
-    return landed
 
 
 def conform(run: IngestRun, settings: Settings, batch_keys: Sequence[str]) -> None:

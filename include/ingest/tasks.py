@@ -1,7 +1,7 @@
 """The tasks that the ingest DAGs are made of.
 
-Each only finds out its run and settings and calls its step. A task's imports stand inside it,
-because every task process parses its DAG file, and so imports this module, before it runs.
+Each only finds out its run and settings and calls what does the work. A task's imports stand inside
+it, because every task process parses its DAG file, and so imports this module, before it runs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def fetch(source_contract: str) -> None:
     """Land the new pages of one API in raw; skipped if its Airflow connection does not exist."""
     from airflow.sdk.exceptions import AirflowSkipException
 
-    from include.ingest import steps
+    from include.contracts import load_catalog
+    from include.ingest.api import fetch_pages
     from include.ingest.connections import api_access
     from include.lake import open_lake
     from include.settings import current_settings
@@ -41,7 +42,8 @@ def fetch(source_contract: str) -> None:
         raise AirflowSkipException(
             f"Nothing to fetch for {source_contract}: its Airflow connection does not exist."
         )
-    steps.fetch(open_lake(current_settings().lake), source_contract, access)
+    lake = open_lake(current_settings().lake)
+    fetch_pages(lake, load_catalog().source(source_contract), access)
 
 
 # all_done: an API that fails or is not connected must not hold back the pages of another.

@@ -9,8 +9,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from include.contracts import load_catalog
 from include.ingest import steps
-from include.ingest.api import ApiAccess
+from include.ingest.api import ApiAccess, fetch_pages
 from include.ingest.plan import RunSummary
 from include.ingest.runs import IngestRun
 from include.ingest.steps import IngestError
@@ -21,6 +22,7 @@ from include.settings import Settings
 from include.warehouse import open_warehouse
 from tests.include.ingest.vendor import TOKEN, page, serving
 
+TELEMETRY = load_catalog().source("fleet.machine_telemetry")
 HEADER = "product_id,product_name,list_price,currency\n"
 BAD_ROW = "P9,Tea,cheap,JPY\n"
 
@@ -232,7 +234,7 @@ def test_pages_of_a_fetch_that_failed_half_way_are_loaded_too(lake, settings):
     with serving() as vendor:
         vendor.pages = {None: page(item % 1, next_cursor="c1", has_more=True)}
         with pytest.raises(Exception, match="answered 400"):
-            steps.fetch(lake, "fleet.machine_telemetry", ApiAccess(vendor.base_url, TOKEN))
+            fetch_pages(lake, TELEMETRY, ApiAccess(vendor.base_url, TOKEN))
 
     for group in steps.discover_pages(run, settings):
         steps.conform(run, settings, group)
