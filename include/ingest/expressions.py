@@ -302,41 +302,77 @@ _VALUES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Period:
+    """A stretch of time, from a moment in UTC on, in which a zone keeps one offset."""
+
+    start: datetime
+    offset: timedelta
+
+
 def _local_date(utc: str, zone: str, event: Field) -> str:
-    """The date in a zone. A zone that keeps one offset costs a fortieth of one that does not."""
-    offsets = _offsets(zone, event)
-    if len(offsets) != 1:
-        return f"CAST(timezone({literal(zone)}, timezone('UTC', {utc})) AS DATE)"
-    seconds = int(offsets.pop().total_seconds())
-    return f"CAST({utc} + INTERVAL ({seconds}) SECOND AS DATE)"
+    """The date in a zone, of a moment within the event's range.
+
+    The offsets are written out as a search tree: DuckDB's own conversion takes 1.5 microseconds
+    a row, as long as all the rest of a row.
+    """
+    return f"CAST({utc} + ({_offset_at(utc, _periods(zone, event))}) AS DATE)"
+
+
+def _offset_at(utc: str, periods: tuple[_Period, ...]) -> str:
+    if len(periods) == 1:
+        return f"INTERVAL ({int(periods[0].offset.total_seconds())}) SECOND"
+    middle = len(periods) // 2
+    moment = literal(periods[middle].start.strftime("%Y-%m-%d %H:%M:%S"))
+    before, after = (_offset_at(utc, part) for part in (periods[:middle], periods[middle:]))
+    return f"CASE WHEN {utc} < TIMESTAMP {moment} THEN {before} ELSE {after} END"
 
 
 def _written_offsets(zone: str, event: Field) -> list[str]:
     """The zone's offsets as a vendor writes them, as in +09:00."""
     written = []
-    for offset in sorted(_offsets(zone, event)):
+    for offset in sorted({period.offset for period in _periods(zone, event)}):
         minutes = int(offset.total_seconds()) // 60
-        written.append(
-            f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
-        )
+        sign = "-" if minutes < 0 else "+"
+        written.append(f"{sign}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}")
     return written
 
 
-def _offsets(zone: str, event: Field) -> set[timedelta]:
-    """Every offset of the zone within the event's range; within this year if it has none."""
+def _periods(zone: str, event: Field) -> tuple[_Period, ...]:
+    """The zone's offsets within the event's range; within this year if it has none."""
     today = datetime.now(UTC).date()
     first = event.minimum if isinstance(event.minimum, date) else today.replace(month=1, day=1)
     last = event.maximum if isinstance(event.maximum, date) else today.replace(month=12, day=31)
-    return set(_zone_offsets_between(zone, first, last))
+    return _periods_between(zone, first, last)
 
 
 @lru_cache(maxsize=64)
-def _zone_offsets_between(zone: str, first: date, last: date) -> frozenset[timedelta]:
+def _periods_between(zone: str, first: date, last: date) -> tuple[_Period, ...]:
     info = ZoneInfo(zone)
     start = datetime(first.year, first.month, first.day, tzinfo=UTC) - timedelta(days=1)
-    days = (last - first).days + 3
-    moments = (start + timedelta(days=day) for day in range(days))
-    return frozenset(moment.astimezone(info).utcoffset() or timedelta() for moment in moments)
+    periods = [_Period(start, _offset(start, info))]
+    for day in range((last - first).days + 3):
+        moment = start + timedelta(days=day)
+        if _offset(moment, info) != periods[-1].offset:
+            change = _change_before(moment, info)
+            periods.append(_Period(change, _offset(change, info)))
+    return tuple(periods)
+
+
+def _change_before(moment: datetime, zone: ZoneInfo) -> datetime:
+    """The first second of the offset that holds at a moment, which began within a day."""
+    early, late = moment - timedelta(days=1), moment
+    while late - early > timedelta(seconds=1):
+        middle = early + timedelta(seconds=(late - early).total_seconds() // 2)
+        if _offset(middle, zone) == _offset(moment, zone):
+            late = middle
+        else:
+            early = middle
+    return late
+
+
+def _offset(moment: datetime, zone: ZoneInfo) -> timedelta:
+    return moment.astimezone(zone).utcoffset() or timedelta()
 
 
 def _conditions(rule: _FieldRule) -> Iterator[str]:
