@@ -2,10 +2,16 @@
 
 with fact_loads as (
 
-    select 'fct_sales' as fact, _load_id from {{ ref('fct_sales') }}
+    select
+        'fct_sales' as fact,
+        _load_id
+    from {{ ref('fct_sales') }}
     group by _load_id
     union all
-    select 'fct_replenishments' as fact, _load_id from {{ ref('fct_replenishments') }}
+    select
+        'fct_replenishments' as fact,
+        _load_id
+    from {{ ref('fct_replenishments') }}
     group by _load_id
 
 )

@@ -28,4 +28,4 @@ from neighbours
 where
     opening_stock + units_added - units_removed - units_sold <> closing_stock
     or opening_stock <> coalesce(previous_closing_stock, 0)
-    or {{ dbt.datediff('previous_business_date', 'business_date', 'day') }} <> 1
+    or {{ days_between('previous_business_date', 'business_date') }} <> 1

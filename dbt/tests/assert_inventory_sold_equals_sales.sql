@@ -27,7 +27,7 @@ slot_sales as (
             slot_starts.source = sales.source
             and slot_starts.machine_id = sales.machine_id
             and slot_starts.slot_number = sales.slot_number
-            and sales.business_date >= slot_starts.first_day
+            and slot_starts.first_day <= sales.business_date
     group by slot_starts.source, slot_starts.machine_id, slot_starts.slot_number
 
 )

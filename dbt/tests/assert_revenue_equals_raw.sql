@@ -16,7 +16,10 @@ with last_lines as (
 
 voids as (
 
-    select source, machine_id, original_transaction_id
+    select
+        source,
+        machine_id,
+        original_transaction_id
     from last_lines
     where transaction_type = 'void'
 

@@ -98,8 +98,17 @@ def _baseline(warehouse: RawWarehouse) -> None:
         "2025-03-03 00:02",
         [
             Sale("S1", "B1", at("2025-03-01 20:00"), None, "MILK", Decimal("2.50"), currency="USD"),
-            Sale("S1", "B1", at("2025-03-01 20:00"), None, "TEA", Decimal("1.00"), currency="USD",
-                 line_id="2", quantity=0),
+            Sale(
+                "S1",
+                "B1",
+                at("2025-03-01 20:00"),
+                None,
+                "TEA",
+                Decimal("1.00"),
+                currency="USD",
+                line_id="2",
+                quantity=0,
+            ),
         ],
         source="retail",
     )
@@ -152,7 +161,7 @@ def _corrected_file(warehouse: RawWarehouse) -> None:
 
 def _same_file_under_another_name(warehouse: RawWarehouse) -> None:
     """Landed later, so it wins: T2 costs 5 more, and T3 belongs to the next day."""
-    first, second, third = _first_day()
+    first, second, _ = _first_day()
     warehouse.land(
         "copies/sales_M1_1.csv",
         "2025-03-04 00:03",
@@ -240,14 +249,15 @@ BASELINE = Delivery("baseline", _baseline, revenue=Decimal("960"), units_sold=8)
 DELIVERIES = (
     Delivery("late files", _late_files, Decimal("1110"), 9),
     Delivery("a corrected file", _corrected_file, Decimal("1200"), 9),
-    Delivery(
-        "the same file under another name", _same_file_under_another_name, Decimal("1205"), 9
-    ),
+    Delivery("the same file under another name", _same_file_under_another_name, Decimal("1205"), 9),
     Delivery("the copy is retired", _copy_is_retired, Decimal("1200"), 9),
     Delivery("late masters", _late_masters, Decimal("1200"), 9),
     Delivery("voids of earlier sales", _voids_of_the_third_day, Decimal("900"), 8),
     Delivery("a void names another sale", _void_names_another_sale, Decimal("1020"), 9),
     Delivery(
-        "the last day and masters are retired", _last_day_and_masters_are_retired, Decimal("1200"), 9
+        "the last day and masters are retired",
+        _last_day_and_masters_are_retired,
+        Decimal("1200"),
+        9,
     ),
 )

@@ -144,9 +144,7 @@ class Weather:
     temperature_max_c: Decimal
 
 
-type Row = (
-    Sale | Visit | Machine | Product | Category | PaymentMethod | Staff | Reading | Weather
-)
+Row = Sale | Visit | Machine | Product | Category | PaymentMethod | Staff | Reading | Weather
 
 
 class RawWarehouse:
@@ -245,9 +243,7 @@ def _raw_record(row: Row) -> dict[str, object]:
     return record
 
 
-def _insert(
-    connection: duckdb.DuckDBPyConnection, table: str, record: dict[str, object]
-) -> None:
+def _insert(connection: duckdb.DuckDBPyConnection, table: str, record: dict[str, object]) -> None:
     marks = ", ".join("?" for _ in record)
     connection.execute(
         f"insert into {table} ({', '.join(record)}) values ({marks})", list(record.values())

@@ -1,6 +1,8 @@
 """An incremental run leaves what a full build of the same raw tables would have made."""
 
+import json
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 
 from tests.dbt.deliveries import BASELINE, DELIVERIES, Delivery
 from tests.dbt.project import DbtProject
-from tests.dbt.raw_fixture import RawWarehouse
+from tests.dbt.raw_fixture import RawWarehouse, at
 
 # When a row was computed last is the one thing that may differ; see dbt/models/marts/README.md.
 _HOW_IT_WAS_BUILT = "_ledger_seq"
@@ -128,23 +130,13 @@ def test_the_first_build_gives_the_figures_worked_out_by_hand(twins: Twins) -> N
         "counted_difference from marts.fct_daily_inventory "
         "where machine_id = 'M1' and slot_number = 1 order by all",
     ) == [
-        (_day(1), 0, 3, 2, 1, 0),
-        (_day(2), 1, 0, 1, 0, None),
+        (date(2025, 3, 1), 0, 3, 2, 1, 0),
+        (date(2025, 3, 2), 1, 0, 1, 0, None),
     ]
     assert _query(
         twins.incremental,
         "select machine_id, slot_number, started_at, is_open from marts.fct_stockouts",
-    ) == [("M1", 1, _moment("2025-03-02 01:00"), True)]
-
-
-def _day(number: int) -> object:
-    return _moment(f"2025-03-{number:02d} 00:00").date()
-
-
-def _moment(text: str):
-    from tests.dbt.raw_fixture import at
-
-    return at(text)
+    ) == [("M1", 1, at("2025-03-02 01:00"), True)]
 
 
 def _assert_fleet_totals(twins: Twins, delivery: Delivery) -> None:
@@ -167,13 +159,12 @@ def test_after_each_delivery_the_incremental_build_equals_a_full_one(twins: Twin
 
 
 def test_rows_that_no_delivery_touched_are_not_computed_again(twins: Twins) -> None:
-    first_build = "(select min(_ledger_seq) from intermediate.int_sales_resolved)"
-    untouched = _query(
+    """The retail vendor delivered once: its rows still carry the first run's sequence."""
+    assert _query(
         twins.incremental,
-        "select transaction_id from intermediate.int_sales_resolved "
-        f"where _ledger_seq = {first_build} and source = 'retail'",
-    )
-    assert untouched
+        "select source, min(_ledger_seq) < max(_ledger_seq) as was_built_again "
+        "from intermediate.int_sales_resolved group by source order by source",
+    ) == [("fleet", True), ("retail", False)]
 
 
 def test_a_run_with_nothing_new_changes_no_row(twins: Twins) -> None:
@@ -184,3 +175,21 @@ def test_a_run_with_nothing_new_changes_no_row(twins: Twins) -> None:
 
 def test_every_data_test_and_unit_test_passes_on_what_was_delivered(twins: Twins) -> None:
     twins.incremental.project.invoke("test")
+
+
+def test_every_column_of_every_model_is_described_and_no_other(twins: Twins) -> None:
+    manifest = json.loads((twins.incremental.project.artifacts / "manifest.json").read_text())
+    described = {
+        (node["schema"], node["name"], column)
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model"
+        for column in node["columns"]
+    }
+    built = set(
+        _query(
+            twins.incremental,
+            "select table_schema, table_name, column_name from information_schema.columns "
+            "where table_schema in ('staging', 'intermediate', 'marts')",
+        )
+    )
+    assert described == built

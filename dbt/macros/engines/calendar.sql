@@ -60,12 +60,3 @@
 {% macro snowflake__iso_week(day) -%}
     cast(weekiso({{ day }}) as integer)
 {%- endmacro %}
-
-{#
-  A date moved by whole days, still a date.
-  Usage: {{ add_days('business_date', -1) }}
-  Trap: dateadd makes a timestamp of a date on DuckDB.
-#}
-{% macro add_days(day, days) -%}
-    cast({{ dbt.dateadd('day', days, day) }} as date)
-{%- endmacro %}

@@ -6,5 +6,5 @@
   or a model that is built without its ancestors runs ahead of them and misses their changes.
 #}
 {% macro ledger_watermark() -%}
-    (select coalesce(max(stored._ledger_seq), 0) from {{ this }} as stored)
+    (select coalesce(max(built._ledger_seq), 0) from {{ this }} as built)
 {%- endmacro %}

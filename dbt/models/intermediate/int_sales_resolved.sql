@@ -66,16 +66,27 @@ departed_lines as (
 
 changed_transactions as (
 
-    select source, machine_id, transaction_id from arrived_lines
+    select
+        source,
+        machine_id,
+        transaction_id
+    from arrived_lines
     union
-    select source, machine_id, transaction_id from departed_lines
+    select
+        source,
+        machine_id,
+        transaction_id
+    from departed_lines
 
 ),
 
 -- What a void that came, went or was replaced cancels now or cancelled before.
 originals_of_changed_voids as (
 
-    select source, machine_id, original_transaction_id as transaction_id
+    select
+        source,
+        machine_id,
+        original_transaction_id as transaction_id
     from arrived_lines
     where transaction_type = 'void' and original_transaction_id is not null
     union
@@ -97,9 +108,17 @@ originals_of_changed_voids as (
 
 touched_transactions as (
 
-    select source, machine_id, transaction_id from changed_transactions
+    select
+        source,
+        machine_id,
+        transaction_id
+    from changed_transactions
     union
-    select source, machine_id, transaction_id from originals_of_changed_voids
+    select
+        source,
+        machine_id,
+        transaction_id
+    from originals_of_changed_voids
 
 ),
 
@@ -159,7 +178,10 @@ winning_lines as (
 
 voided_transactions as (
 
-    select source, machine_id, original_transaction_id as transaction_id
+    select
+        source,
+        machine_id,
+        original_transaction_id as transaction_id
     from winning_lines
     where transaction_type = 'void' and original_transaction_id is not null
     {% if is_incremental() %}
@@ -189,8 +211,10 @@ judged_lines as (
     select
         winning_lines.*,
         winning_lines.transaction_type = 'sale'
-        and voided_transactions.transaction_id is not null as is_voided
+        and voided_transactions.transaction_id is not null as is_voided,
+        this_run.ledger_seq
     from winning_lines
+    cross join this_run
     left join voided_transactions
         on
             winning_lines.source = voided_transactions.source
@@ -225,9 +249,8 @@ measured_lines as (
         case when transaction_type = 'sale' and not is_voided then quantity else 0 end
             as units_sold,
         _load_id,
-        this_run.ledger_seq as _ledger_seq
+        ledger_seq as _ledger_seq
     from judged_lines
-    cross join this_run
 
 )
 

@@ -5,10 +5,16 @@
 
 with machine_events as (
 
-    select source, business_date, sold_at as occurred_at
+    select
+        source,
+        business_date,
+        sold_at as occurred_at
     from {{ ref('int_sales_resolved') }}
     union all
-    select source, business_date, replenished_at as occurred_at
+    select
+        source,
+        business_date,
+        replenished_at as occurred_at
     from {{ ref('int_replenishments_resolved') }}
 
 )

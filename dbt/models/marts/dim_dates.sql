@@ -14,7 +14,7 @@ described as (
         cast(extract(quarter from date_day) as integer) as calendar_quarter,
         cast(extract(month from date_day) as integer) as calendar_month,
         cast(extract(day from date_day) as integer) as day_of_month,
-        cast({{ dbt.date_trunc('month', 'date_day') }} as date) as month_start,
+        {{ start_of_month('date_day') }} as month_start,
         {{ iso_week('date_day') }} as iso_week,
         {{ iso_day_of_week('date_day') }} as iso_day_of_week
     from days

@@ -10,17 +10,32 @@ with machine_versions as (
 
 seen_machines as (
 
-    select source, machine_id, _ledger_seq from {{ ref('int_sales_resolved') }}
+    select
+        source,
+        machine_id,
+        _ledger_seq
+    from {{ ref('int_sales_resolved') }}
     union all
-    select source, machine_id, _ledger_seq from {{ ref('int_replenishments_resolved') }}
+    select
+        source,
+        machine_id,
+        _ledger_seq
+    from {{ ref('int_replenishments_resolved') }}
     union all
-    select source, machine_id, _ledger_seq from {{ ref('int_telemetry_resolved') }}
+    select
+        source,
+        machine_id,
+        _ledger_seq
+    from {{ ref('int_telemetry_resolved') }}
 
 ),
 
 seen_once as (
 
-    select source, machine_id, min(_ledger_seq) as _ledger_seq
+    select
+        source,
+        machine_id,
+        min(_ledger_seq) as _ledger_seq
     from seen_machines
     group by source, machine_id
 
@@ -28,7 +43,10 @@ seen_once as (
 
 known_machines as (
 
-    select distinct source, machine_id from machine_versions
+    select distinct
+        source,
+        machine_id
+    from machine_versions
 
 ),
 

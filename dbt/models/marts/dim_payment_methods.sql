@@ -10,7 +10,9 @@ with current_methods as (
 
 used_codes as (
 
-    select distinct source, payment_method_code
+    select distinct
+        source,
+        payment_method_code
     from {{ ref('int_sales_resolved') }}
     where payment_method_code is not null
 

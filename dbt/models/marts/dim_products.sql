@@ -10,15 +10,26 @@ with product_versions as (
 
 seen_products as (
 
-    select source, product_id, _ledger_seq from {{ ref('int_sales_resolved') }}
+    select
+        source,
+        product_id,
+        _ledger_seq
+    from {{ ref('int_sales_resolved') }}
     union all
-    select source, product_id, _ledger_seq from {{ ref('int_replenishments_resolved') }}
+    select
+        source,
+        product_id,
+        _ledger_seq
+    from {{ ref('int_replenishments_resolved') }}
 
 ),
 
 seen_once as (
 
-    select source, product_id, min(_ledger_seq) as _ledger_seq
+    select
+        source,
+        product_id,
+        min(_ledger_seq) as _ledger_seq
     from seen_products
     group by source, product_id
 
@@ -26,7 +37,10 @@ seen_once as (
 
 known_products as (
 
-    select distinct source, product_id from product_versions
+    select distinct
+        source,
+        product_id
+    from product_versions
 
 ),
 
@@ -47,7 +61,10 @@ inferred_products as (
 
 current_categories as (
 
-    select source, category_id, category_name
+    select
+        source,
+        category_id,
+        category_name
     from {{ ref('int_product_category_versions') }}
     where is_current
 

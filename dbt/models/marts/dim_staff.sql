@@ -10,7 +10,9 @@ with current_staff as (
 
 visiting_staff as (
 
-    select distinct source, staff_id
+    select distinct
+        source,
+        staff_id
     from {{ ref('int_replenishments_resolved') }}
     where staff_id is not null
 

@@ -136,7 +136,7 @@ slot_days as (
     inner join {{ ref('dim_dates') }} as days
         on
             days.date_day >= greatest(slots.from_date, slots.first_replenished_on)
-            and days.date_day <= periods.last_business_date
+            and periods.last_business_date >= days.date_day
 
 ),
 
@@ -203,9 +203,9 @@ counts as (
             and last_counts.slot_number = events.slot_number
             and last_counts.business_date = events.business_date
             and (
-                events.occurred_at < last_counts.counted_at
+                last_counts.counted_at > events.occurred_at
                 or (
-                    events.occurred_at = last_counts.counted_at
+                    last_counts.counted_at = events.occurred_at
                     and events.event_type = 'replenishment'
                 )
             )
@@ -333,7 +333,11 @@ inventory as (
 
 touched_machine_days as (
 
-    select source, machine_id, business_date from inventory
+    select
+        source,
+        machine_id,
+        business_date
+    from inventory
     union
     select
         stored_inventory.source,

@@ -11,7 +11,7 @@ categorised_sales as (
 
     select
         daily_sales.source,
-        cast({{ dbt.date_trunc('month', 'daily_sales.business_date') }} as date) as month_start,
+        {{ start_of_month('daily_sales.business_date') }} as month_start,
         coalesce(products.category_id, 'unknown') as category_id,
         products.category_name,
         daily_sales.currency,

@@ -13,7 +13,10 @@ with inventory as (
 
 periods as (
 
-    select source, last_business_date from {{ ref('int_source_periods') }}
+    select
+        source,
+        last_business_date
+    from {{ ref('int_source_periods') }}
 
 ),
 
@@ -47,7 +50,7 @@ recent_demand as (
         on
             inventory.source = periods.source
             and inventory.business_date
-            > {{ add_days('periods.last_business_date', -1 * var('plan_demand_days')) }}
+            > {{ add_days('periods.last_business_date', '-' ~ var('plan_demand_days')) }}
     where inventory.opening_stock + inventory.units_added - inventory.units_removed > 0
     group by inventory.source, inventory.machine_id, inventory.slot_number
 
@@ -55,7 +58,11 @@ recent_demand as (
 
 current_machines as (
 
-    select source, machine_id, slot_capacity from {{ ref('dim_machines') }}
+    select
+        source,
+        machine_id,
+        slot_capacity
+    from {{ ref('dim_machines') }}
     where is_current
 
 ),

@@ -88,7 +88,7 @@ followed_points as (
         *,
         min(case when turn = 'filled' then occurred_at end) over (
             partition by source, machine_id, slot_number
-            order by occurred_at, turn desc
+            order by occurred_at asc, turn desc
             rows between 1 following and unbounded following
         ) as next_filled_at,
         min(case when turn = 'filled' then occurred_at end) over (
@@ -112,11 +112,7 @@ stockouts as (
         coalesce(followed_points.next_filled_at, periods.last_event_at) as counted_until,
         greatest(
             followed_points.first_filled_at,
-            {{
-                dbt.dateadd(
-                    'day', -1 * var('stockout_demand_days'), 'followed_points.occurred_at'
-                )
-            }}
+            {{ days_before('followed_points.occurred_at', var('stockout_demand_days')) }}
         ) as demand_from
     from followed_points
     inner join {{ ref('int_source_periods') }} as periods
@@ -140,8 +136,8 @@ units_before as (
             and stockouts.machine_id = slot_events.machine_id
             and stockouts.slot_number = slot_events.slot_number
             and slot_events.event_type = 'sale'
-            and slot_events.occurred_at > stockouts.demand_from
-            and slot_events.occurred_at <= stockouts.started_at
+            and stockouts.demand_from < slot_events.occurred_at
+            and stockouts.started_at >= slot_events.occurred_at
     group by
         stockouts.source, stockouts.machine_id, stockouts.slot_number, stockouts.started_at
 
@@ -156,10 +152,8 @@ seconds_out_before as (
         stockouts.started_at,
         sum(
             {{
-                dbt.datediff(
-                    'greatest(earlier.started_at, stockouts.demand_from)',
-                    'earlier.counted_until',
-                    'second',
+                seconds_between(
+                    'greatest(earlier.started_at, stockouts.demand_from)', 'earlier.counted_until'
                 )
             }}
         ) as seconds_out
@@ -169,8 +163,8 @@ seconds_out_before as (
             stockouts.source = earlier.source
             and stockouts.machine_id = earlier.machine_id
             and stockouts.slot_number = earlier.slot_number
-            and earlier.started_at < stockouts.started_at
-            and earlier.counted_until > stockouts.demand_from
+            and stockouts.started_at > earlier.started_at
+            and stockouts.demand_from < earlier.counted_until
     group by
         stockouts.source, stockouts.machine_id, stockouts.slot_number, stockouts.started_at
 
@@ -181,7 +175,7 @@ measured_stockouts as (
     select
         stockouts.*,
         {{ hours_between('stockouts.started_at', 'stockouts.counted_until') }} as duration_hours,
-        {{ dbt.datediff('stockouts.demand_from', 'stockouts.started_at', 'second') }}
+        {{ seconds_between('stockouts.demand_from', 'stockouts.started_at') }}
         - coalesce(seconds_out_before.seconds_out, 0) as seconds_in_stock_before,
         coalesce(units_before.units_sold, 0) as units_sold_before
     from stockouts

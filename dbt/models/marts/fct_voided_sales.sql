@@ -9,7 +9,10 @@ with uncounted_lines as (
 
 cancelled_transactions as (
 
-    select distinct source, machine_id, transaction_id
+    select distinct
+        source,
+        machine_id,
+        transaction_id
     from uncounted_lines
     where is_voided
 
