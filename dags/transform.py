@@ -44,7 +44,7 @@ from airflow.sdk import Param
 from include.assets import RAW_ASSETS
 from include.dag_defaults import Layer, dag_arguments
 from include.settings import current_settings
-from include.transform.cosmos_config import render_dbt
+from include.transform.cosmos_config import EveryAsset, render_dbt
 from include.transform.tasks import after_all, dbt_build
 
 settings = current_settings()
@@ -52,7 +52,7 @@ settings = current_settings()
 with render_dbt(
     settings,
     dag_id="transform",
-    schedule=settings.transform_schedule or list(RAW_ASSETS),
+    schedule=settings.transform_schedule or EveryAsset(*RAW_ASSETS),
     params={"select": Param("", type="string", title="dbt selection; empty builds everything")},
     doc_md=__doc__,
     **dag_arguments(layer=Layer.TRANSFORM),

@@ -92,12 +92,12 @@ class DbtNodeOperator(BaseSensorOperator):
         """Whether the node is through. Raises AirflowException if it failed."""
         task_instance = context["ti"]
         attempt = Attempt.of(task_instance, context["dag_run"])
-        verdict, is_over = self._verdict(task_instance), False
+        verdict = self._verdict(task_instance)
         step = decide(attempt, verdict, build_is_over=False)
         if step is Step.WAIT and self._build_is_over(task_instance):
             # Read again: the last verdicts may have come just before the end.
-            verdict, is_over = self._verdict(task_instance), True
-            step = decide(attempt, verdict, build_is_over=is_over)
+            verdict = self._verdict(task_instance)
+            step = decide(attempt, verdict, build_is_over=True)
         if step is Step.RUN_ALONE:
             self._run_alone(task_instance)
         elif step is Step.FOLLOW:
