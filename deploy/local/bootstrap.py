@@ -89,7 +89,7 @@ def _install(environment: Environment) -> None:
     _run([*pip, *hashes, str(environment.installer_lock)], "install uv")
     sync = [str(environment.uv), "pip", "sync", "--python", str(environment.python)]
     # Compiled now, once: Airflow's four processes would otherwise compile, or worse, each start.
-    sync += ["--require-hashes", "--compile-bytecode", str(environment.lock)]
+    sync += ["--quiet", "--require-hashes", "--compile-bytecode", str(environment.lock)]
     if subprocess.run(sync, env=_uv_environment(environment), check=False).returncode:
         _say("uv could not install the packages, so pip does it, which takes longer.")
         _run([*pip, *hashes, str(environment.lock)], "install the packages")
