@@ -1,5 +1,5 @@
 {#
-  Sum of the numbers in a JSON object held as text, as in {"1": 4, "2": 0}; null for null.
+  Sum of the whole numbers in a flat JSON object held as text, as in {"1": 4, "2": 0}; null for null.
   Usage: {{ json_object_sum('slot_stock') }}
   Trap: text that is not JSON is an error on Snowflake's parse_json and null on try_parse_json;
   both branches give null for it, because one bad reading must not stop a mart.
@@ -25,12 +25,14 @@
 {%- endmacro %}
 
 {% macro snowflake__json_object_sum(json_text) -%}
-    cast(
-        reduce(
-            cast(object_keys(try_parse_json({{ json_text }})) as array(varchar)),
-            0,
-            (total, slot) -> total
-                + coalesce(cast(get(try_parse_json({{ json_text }}), slot) as integer), 0)
-        ) as integer
-    )
+    case
+        when try_parse_json({{ json_text }}) is not null
+            then cast(
+                reduce(
+                    regexp_substr_all({{ json_text }}, ': *([0-9]+)', 1, 1, 'e', 1),
+                    0,
+                    (total, units) -> total + cast(units as integer)
+                ) as integer
+            )
+    end
 {%- endmacro %}
