@@ -139,11 +139,13 @@ def _import_what_dags_import(*, forgets: bool) -> None:
     from airflow.configuration import conf
     from airflow.dag_processing.dagbag import BundleDagBag
 
+    before = set(sys.modules)
     folder = conf.get_mandatory_value("core", "dags_folder")
     BundleDagBag(dag_folder=folder, bundle_path=Path(folder), bundle_name="dags-folder")
     if forgets:
-        for name, module in list(sys.modules.items()):
-            if _is_of_this_repository(getattr(module, "__file__", None)):
+        # Only what the parse has brought: without its __main__ a process cannot load extensions.
+        for name in set(sys.modules) - before:
+            if _is_of_this_repository(getattr(sys.modules[name], "__file__", None)):
                 del sys.modules[name]
 
 
