@@ -141,6 +141,8 @@ def _write_rows(work: Workspace, fast: FastResult) -> Path | None:
 
 
 def _write_quarantine(work: Workspace, files: Sequence[RawFile], run_id: str) -> Path | None:
+    if not work.rows("SELECT 1 FROM rejected LIMIT 1"):
+        return None
     batch = pa.table(
         {
             "load_id": pa.array([file.load_id for file in files], pa.int64()),

@@ -26,6 +26,8 @@ LOAD_ID = "load_id"
 EXTRA = "extra"
 
 _BLANKS = " \t\r\n\u3000"
+# No zone changes its clocks twice in a week.
+_WEEK = timedelta(weeks=1)
 _UTC_ZONES = frozenset({"UTC", "Etc/UTC"})
 _NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)"
 _FLOAT = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?"
@@ -313,8 +315,8 @@ class _Period:
 def _local_date(utc: str, zone: str, event: Field) -> str:
     """The date in a zone, of a moment within the event's range.
 
-    The offsets are written out as a search tree: DuckDB's own conversion takes 1.5 microseconds
-    a row, as long as all the rest of a row.
+    The offsets are written out as a search tree: DuckDB's own conversion took 1.5 microseconds
+    a row, a quarter of the time of conforming it.
     """
     return f"CAST({utc} + ({_offset_at(utc, _periods(zone, event))}) AS DATE)"
 
@@ -351,8 +353,8 @@ def _periods_between(zone: str, first: date, last: date) -> tuple[_Period, ...]:
     info = ZoneInfo(zone)
     start = datetime(first.year, first.month, first.day, tzinfo=UTC) - timedelta(days=1)
     periods = [_Period(start, _offset(start, info))]
-    for day in range((last - first).days + 3):
-        moment = start + timedelta(days=day)
+    for week in range((last - first).days // 7 + 2):
+        moment = start + week * _WEEK
         if _offset(moment, info) != periods[-1].offset:
             change = _change_before(moment, info)
             periods.append(_Period(change, _offset(change, info)))
@@ -360,8 +362,8 @@ def _periods_between(zone: str, first: date, last: date) -> tuple[_Period, ...]:
 
 
 def _change_before(moment: datetime, zone: ZoneInfo) -> datetime:
-    """The first second of the offset that holds at a moment, which began within a day."""
-    early, late = moment - timedelta(days=1), moment
+    """The first second of the offset that holds at a moment, which began within a week."""
+    early, late = moment - _WEEK, moment
     while late - early > timedelta(seconds=1):
         middle = early + timedelta(seconds=(late - early).total_seconds() // 2)
         if _offset(middle, zone) == _offset(moment, zone):
