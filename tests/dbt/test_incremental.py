@@ -16,6 +16,8 @@ from tests.dbt.raw_fixture import RawWarehouse, at
 # When a row was computed last is the one thing that may differ; see dbt/models/marts/README.md.
 _HOW_IT_WAS_BUILT = "_ledger_seq"
 _BUILT_SCHEMAS = ("intermediate", "marts")
+# Views stay as the first build made them.
+_TABLES_ONLY = ("--exclude", "config.materialized:view")
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,11 @@ class Twins:
     incremental: Twin
     full: Twin
 
-    def deliver(self, delivery: Delivery) -> None:
+    def deliver(self, delivery: Delivery, *selection: str) -> None:
         for twin in (self.incremental, self.full):
             delivery.apply(twin.raw)
-        self.incremental.project.invoke("run")
-        self.full.project.invoke("run", "--full-refresh")
+        self.incremental.project.invoke("run", *selection)
+        self.full.project.invoke("run", "--full-refresh", *selection)
 
 
 @pytest.fixture(scope="module")
@@ -146,10 +148,10 @@ def _assert_fleet_totals(twins: Twins, delivery: Delivery) -> None:
     ) == [(delivery.revenue, delivery.units_sold)]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_after_each_delivery_the_incremental_build_equals_a_full_one(twins: Twins) -> None:
     for delivery in DELIVERIES:
-        twins.deliver(delivery)
+        twins.deliver(delivery, *_TABLES_ONLY)
         try:
             _assert_equal_builds(twins)
             _assert_fleet_totals(twins, delivery)
