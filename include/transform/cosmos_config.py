@@ -92,6 +92,8 @@ def render_dbt(settings: Settings, **dag_arguments: Any) -> DbtDag:
         execution_config=ExecutionConfig(execution_mode=ExecutionMode.LOCAL),
         render_config=RenderConfig(
             load_method=LoadMode.DBT_MANIFEST,
+            # Cosmos warns about each node that it has no task for.
+            exclude=["resource_type:exposure"],
             test_behavior=TestBehavior.AFTER_EACH,
             should_detach_multiple_parents_tests=True,
             source_rendering_behavior=SourceRenderingBehavior.WITH_TESTS_OR_FRESHNESS,

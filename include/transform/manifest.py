@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -107,10 +107,17 @@ class Manifest:
 def load_manifest(path: Path) -> Manifest:
     """Read a manifest. Raises ManifestError if it is missing or not one."""
     try:
-        content = json.loads(path.read_bytes())
-        return Manifest(content) if content["nodes"] and content["parent_map"] else _refuse(path)
+        return _read(path, path.stat().st_mtime_ns)
     except FileNotFoundError:
         raise ManifestError(f"There is no dbt manifest at {path}; run make manifest.") from None
+
+
+# Kept, because a task process that was forked from the scheduler finds it there already.
+@lru_cache(maxsize=1)
+def _read(path: Path, modified_ns: int) -> Manifest:
+    try:
+        content = json.loads(path.read_bytes())
+        return Manifest(content) if content["nodes"] and content["parent_map"] else _refuse(path)
     except (ValueError, KeyError, TypeError):
         return _refuse(path)
 
