@@ -103,8 +103,8 @@ class ExactRead:
         del self._rows[load_id]
 
     def finish(self) -> None:
-        """Decide on repeated keys: the first row of a key stays, an equal later one is skipped
-        and counted, a different one is rejected."""
+        """Decide on repeated keys: of equal rows the first stays and the others are skipped and
+        counted; where rows of a key differ, nobody can say which is right and all are rejected."""
         self._flush()
         if self._find_repeated_keys():
             self._reject_conflicts()
@@ -209,26 +209,28 @@ class ExactRead:
         if not self._work.rows("SELECT 1 FROM repeated_keys LIMIT 1"):
             return False
         self._work.connection.execute(
-            f"CREATE TABLE judged AS SELECT _load_id, {_LINE}, "
+            f"CREATE TABLE judged AS SELECT _load_id, {_LINE}, is_first, "
+            f"bool_and(is_same) OVER (PARTITION BY {key}) AS is_agreed "
+            f"FROM (SELECT {key}, {_LINE}, "
             f"{_LINE} = first_value({_LINE}) OVER same_key AS is_first, "
             "content IS NOT DISTINCT FROM first_value(content) OVER same_key AS is_same "
             f"FROM (SELECT {key}, {_LINE}, row({content}) AS content FROM exact_rows r "
             f"WHERE EXISTS (FROM repeated_keys k WHERE {same_key})) "
-            f"WINDOW same_key AS (PARTITION BY {key} ORDER BY {_LINE})"
+            f"WINDOW same_key AS (PARTITION BY {key} ORDER BY {_LINE}))"
         )
         return True
 
     def _reject_conflicts(self) -> None:
         conflicts: dict[int, set[int]] = defaultdict(set)
         for load_id, line in self._work.rows(
-            f"SELECT _load_id, {_LINE} FROM judged WHERE NOT is_first AND NOT is_same"
+            f"SELECT _load_id, {_LINE} FROM judged WHERE NOT is_agreed"
         ):
             conflicts[load_id].add(line)
         key = ", ".join(self._work.contract.dataset.key)
         reason = Reason(
             ReasonCode.CONFLICTING_KEY,
             key,
-            f"an earlier line of the file has the same {key} and other values",
+            f"another line of the file has the same {key} and other values",
         )
         for load_id, lines in conflicts.items():
             file, choice = self._files[load_id]
@@ -240,10 +242,10 @@ class ExactRead:
 
     def _skip_duplicates(self) -> None:
         duplicates = self._work.rows(
-            "SELECT _load_id, count(*) FROM judged WHERE NOT is_first AND is_same GROUP BY 1"
+            "SELECT _load_id, count(*) FROM judged WHERE is_agreed AND NOT is_first GROUP BY 1"
         )
         self._duplicates.update(dict(duplicates))
         self._work.connection.execute(
-            f"DELETE FROM exact_rows USING judged j WHERE NOT j.is_first "
+            f"DELETE FROM exact_rows USING judged j WHERE NOT (j.is_agreed AND j.is_first) "
             f"AND j._load_id = exact_rows._load_id AND j.{_LINE} = exact_rows.{_LINE}"
         )

@@ -276,16 +276,15 @@ def test_a_repeated_line_is_skipped_and_counted(tmp_path: Path) -> None:
     assert outcome.counts == (3, 1, 0, 2)
 
 
-def test_the_same_key_with_other_values_is_quarantined_and_the_first_stays(
-    tmp_path: Path,
-) -> None:
-    outcome = _sales(tmp_path, sales_line(amount="100"), sales_line(amount="200"))
-    assert outcome.counts == (2, 1, 1, 0)
-    assert outcome.rows[0]["amount"] == 100
-    (rejected,) = outcome.quarantined
-    assert rejected["first_reason"] == "conflicting_key"
-    assert rejected["row_number"] == 3
-    assert json.loads(rejected["record"])["amount"] == "200"
+def test_all_rows_of_a_key_are_quarantined_where_their_values_differ(tmp_path: Path) -> None:
+    outcome = _sales(
+        tmp_path, sales_line(amount="100"), sales_line(amount="200"), sales_line(amount="100")
+    )
+    assert outcome.counts == (3, 0, 3, 0)
+    assert {row["first_reason"] for row in outcome.quarantined} == {"conflicting_key"}
+    assert {
+        row["row_number"]: json.loads(row["record"])["amount"] for row in outcome.quarantined
+    } == {2: "100", 3: "200", 4: "100"}
 
 
 def test_the_same_key_in_two_files_stays_in_both(tmp_path: Path) -> None:
@@ -384,11 +383,12 @@ def test_personal_values_reach_neither_rows_nor_quarantine(tmp_path: Path) -> No
         "S1,山田太郎,090-1234-5678,taro@example.com,R1,2020-04-01,2026-01-01\n"
         "S2,佐藤花子,090-8765-4321,hanako@example.com,R2,2020-13-01,2026-01-01\n"
         "S1,別人一郎,090-0000-0000,other@example.com,R9,2020-04-01,2026-01-01\n"
+        "S3,鈴木次郎,090-1111-1111,jiro@example.com,R3,2020-04-01,2026-01-01\n"
     )
     outcome = conform_text(tmp_path, "fleet.staff", text)
-    assert outcome.counts == (3, 1, 2, 0)
+    assert outcome.counts == (4, 1, 3, 0)
     everything = repr((outcome.rows, outcome.quarantined))
-    for personal in ("山田", "佐藤", "別人", "090-", "example.com"):
+    for personal in ("山田", "佐藤", "別人", "鈴木", "090-", "example.com"):
         assert personal not in everything
     assert json.loads(outcome.quarantined[0]["record"]) == {
         "staff_id": "S2",
