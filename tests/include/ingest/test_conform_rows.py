@@ -390,7 +390,8 @@ def test_personal_values_reach_neither_rows_nor_quarantine(tmp_path: Path) -> No
     everything = repr((outcome.rows, outcome.quarantined))
     for personal in ("山田", "佐藤", "別人", "鈴木", "090-", "example.com"):
         assert personal not in everything
-    assert json.loads(outcome.quarantined[0]["record"]) == {
+    (refused,) = (row for row in outcome.quarantined if row["row_number"] == 3)
+    assert json.loads(refused["record"]) == {
         "staff_id": "S2",
         "route_code": "R2",
         "employed_from": "2020-13-01",
