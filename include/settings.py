@@ -151,8 +151,6 @@ def current_settings() -> Settings:
     return load_settings()
 
 
-
-
 class _Variables:
     """Typed look-ups with an error that names the variable."""
 
