@@ -1,0 +1,238 @@
+"""A whole run of the DAG `transform` against a bare dbt build.
+
+    python -m benchmarks.transform [--machines 50] [--days 90] [--rounds 3]
+
+Both start from the same warehouse, as ingest left it, with the same manifest, parse cache and
+threads: `dbt build` without unit tests in a process of its own, and the DAG in a real Airflow, from
+the trigger to the end of its run, with every model and test as a task. In turn, so that what else
+the machine does meets both. Exits 1 if the median of the ratios of their wall times is above 4, or
+if a mart differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import psutil
+
+from deploy.local.airflow_api import AirflowApi, DagRun
+from deploy.local.airflow_env import preparation_environment
+from deploy.local.layout import REPOSITORY, Layout
+from deploy.local.preparation import Data, Fleet, Preparation, build_manifest, write_files
+from deploy.local.stack import Stack
+from include.transform.dbt_command import NO_UNIT_TESTS, DbtProject
+
+MOST_RATIO = 4.0
+PATIENCE_SECONDS = 900.0
+INGEST = ("ingest_files", "ingest_apis")
+TRANSFORM = "transform"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Seconds of wall, and of processor time of all processes that took part."""
+
+    seconds: float
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    build: Measure
+    dag: Measure
+    differing_marts: tuple[str, ...]
+
+    @property
+    def ratio(self) -> float:
+        return self.dag.seconds / self.build.seconds
+
+
+class Api(AirflowApi):
+    """What the benchmark asks for beside what `make run` does."""
+
+    def pause(self, dag_id: str) -> None:
+        self._request("PATCH", f"/api/v2/dags/{dag_id}", json={"is_paused": True})
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A running Airflow whose warehouse holds what ingest loaded, and a copy of that warehouse."""
+
+    layout: Layout
+    api: Api
+    supervisor: psutil.Process
+    loaded: Path
+
+    def restore(self) -> None:
+        self.layout.warehouse.with_name("dbt_dev.duckdb.wal").unlink(missing_ok=True)
+        shutil.copyfile(self.loaded, self.layout.warehouse)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="The transform DAG against a bare dbt build.")
+    parser.add_argument("--machines", type=int, default=50)
+    parser.add_argument("--days", type=int, default=90)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args(arguments)
+    fleet = Fleet(machines=options.machines, days=options.days)
+    with (
+        tempfile.TemporaryDirectory(prefix="benchmark-transform-") as folder,
+        prepared(Path(folder), fleet) as bench,
+    ):
+        rounds = [_round(bench) for _ in range(options.rounds)]
+    return _report(rounds)
+
+
+@contextmanager
+def prepared(folder: Path, fleet: Fleet) -> Iterator[Bench]:
+    """Start Airflow below a folder and let it ingest; transform stays paused meanwhile."""
+    layout = Layout(folder / "data", folder / "airflow")
+    with ExitStack() as cleanup:
+        stack = Stack(layout, stays=False, simulates=fleet)
+        cleanup.callback(stack.stop)
+        stack.start()
+        environment = preparation_environment(layout)
+        for arguments in (build_manifest(), write_files(layout, Data.FLEET, fleet)):
+            preparation = Preparation(arguments, environment, print)
+            cleanup.callback(preparation.stop)
+            preparation.wait()
+        started_at = datetime.now(UTC)
+        stack.go()
+        api = Api(stack.state.address)
+        _until(api.is_up, stack)
+        api.log_in(layout.passwords)
+        api.ensure_pool("warehouse", slots=1)
+        _until(lambda: api.parsed_since(started_at) >= {*INGEST, TRANSFORM}, stack)
+        api.pause(TRANSFORM)
+        for run in [api.trigger(dag_id) for dag_id in INGEST]:
+            _finish(api, run, stack)
+        api.forget_queued_assets(TRANSFORM)
+        api.unpause(TRANSFORM)
+        loaded = folder / "loaded.duckdb"
+        shutil.copyfile(layout.warehouse, loaded)
+        yield Bench(layout, api, psutil.Process(stack.state.pid), loaded)
+
+
+def _round(bench: Bench) -> Round:
+    bench.restore()
+    build = _measure_build(bench)
+    built = bench.loaded.with_name("built.duckdb")
+    shutil.copyfile(bench.layout.warehouse, built)
+    bench.restore()
+    dag = _measure_dag(bench)
+    return Round(build, dag, tuple(_differing_marts(built, bench.layout.warehouse)))
+
+
+def _measure_build(bench: Bench) -> Measure:
+    project = DbtProject.of_target("dev")
+    command = [str(Path(sys.executable).with_name("dbt")), "build", *NO_UNIT_TESTS]
+    command += ["--project-dir", str(project.path), "--profiles-dir", str(project.path)]
+    command += ["--target", project.target, "--quiet"]
+    command += ["--partial-parse-file-path", str(project.parse_cache_path)]
+    environment = preparation_environment(bench.layout)
+    with tempfile.TemporaryDirectory() as target:
+        command += ["--target-path", target, "--log-path", target]
+        started, before = time.perf_counter(), psutil.Process().cpu_times()
+        subprocess.run(
+            command,
+            check=True,
+            cwd=REPOSITORY,
+            env={**environment, "VENDING_DUCKDB_PATH": str(bench.layout.warehouse)},
+        )
+        seconds, after = time.perf_counter() - started, psutil.Process().cpu_times()
+    user = after.children_user - before.children_user
+    return Measure(seconds, user + after.children_system - before.children_system)
+
+
+def _measure_dag(bench: Bench) -> Measure:
+    before, started = _cpu_seconds(bench.supervisor), time.perf_counter()
+    run = _finish(bench.api, bench.api.trigger(TRANSFORM))
+    seconds = time.perf_counter() - started
+    if run.state != "success":
+        raise SystemExit(f"The run {run.run_id} of {TRANSFORM} failed; nothing to compare.")
+    return Measure(seconds, _cpu_seconds(bench.supervisor) - before)
+
+
+def _finish(api: Api, run: DagRun, stack: Stack | None = None) -> DagRun:
+    _until(lambda: api.run(run).is_over, stack)
+    return api.run(run)
+
+
+def _until(done: Callable[[], bool], stack: Stack | None) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not done():
+        if stack is not None:
+            stack.check()
+        if time.monotonic() > deadline:
+            raise SystemExit(f"Airflow took longer than {PATIENCE_SECONDS:.0f} s; giving up.")
+        time.sleep(0.1)
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    """Of a process and all that it has started, those that have ended included."""
+    try:
+        times = process.cpu_times()
+        living = sum(_cpu_seconds(child) for child in process.children())
+    except psutil.NoSuchProcess:
+        return 0.0
+    return sum((times.user, times.system, times.children_user, times.children_system, living))
+
+
+def _differing_marts(one: Path, other: Path) -> Iterator[str]:
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"attach '{one}' as one (read_only); attach '{other}' as other (read_only)"
+        )
+        tables = connection.execute(
+            "select distinct table_name from information_schema.tables"
+            " where table_schema = 'marts' and table_catalog in ('one', 'other') order by 1"
+        ).fetchall()
+        for (table,) in tables:
+            rows = (
+                f"(from {a}.marts.{table} except all from {b}.marts.{table})"
+                for a, b in (("one", "other"), ("other", "one"))
+            )
+            (different,) = connection.execute(
+                f"select count(*) from ({' union all '.join(rows)})"
+            ).fetchone() or (1,)
+            if different:
+                yield table
+
+
+def _report(rounds: Sequence[Round]) -> int:
+    print(f"{'':16}{'min':>9}{'median':>9}{'max':>9}")
+    rows: dict[str, Callable[[Round], float]] = {
+        "build, wall s": lambda r: r.build.seconds,
+        "build, CPU s": lambda r: r.build.cpu_seconds,
+        "DAG, wall s": lambda r: r.dag.seconds,
+        "DAG, CPU s": lambda r: r.dag.cpu_seconds,
+        "ratio of walls": lambda r: r.ratio,
+    }
+    for name, value in rows.items():
+        values = [value(each) for each in rounds]
+        print(f"{name:16}{min(values):9.2f}{statistics.median(values):9.2f}{max(values):9.2f}")
+    differing = {mart for each in rounds for mart in each.differing_marts}
+    if differing:
+        print(f"These marts differ: {', '.join(sorted(differing))}.")
+    ratio = statistics.median(each.ratio for each in rounds)
+    reached = ratio <= MOST_RATIO
+    print(
+        f"A run of the DAG takes {ratio:.2f} times a bare build; at most {MOST_RATIO:.0f} may be."
+    )
+    return 0 if reached and not differing else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
