@@ -3,6 +3,8 @@
 PYTHON := .venv/bin/python
 STAMP  := .venv/installed-locks
 PYTEST := $(PYTHON) -m pytest
+# Two at a time; the tests of one file share what they start.
+PARALLEL := -n 2 --dist loadfile
 
 # Of the simulated fleet: MACHINES (default 50), DAYS (90), SEED (7), FAULTS and API_FAULTS (none,
 # all, or names); DATA=completejourney takes a year of real retail transactions instead.
@@ -35,10 +37,10 @@ contracts: $(STAMP) ## Generate what follows from the dataset contracts
 	@$(PYTHON) -m include.contracts.dbt_sources
 
 test: $(STAMP) ## Run every test that takes less than minutes
-	@$(PYTEST) -m "not slow"
+	@$(PYTEST) -m "not slow" $(PARALLEL)
 
 test-full: $(STAMP) ## Run every test
-	@$(PYTEST)
+	@$(PYTEST) $(PARALLEL)
 
 lint: $(STAMP) ## Lint Python, SQL and shell
 	@.venv/bin/ruff check .

@@ -465,7 +465,9 @@ def test_the_first_of_several_columns_that_has_a_value_gives_the_field(tmp_path:
 
 
 def _page(*lines: str) -> bytes:
-    return gzip.compress("".join(f"{line}\n" for line in ('{"_page":{}}', *lines)).encode())
+    return gzip.compress(
+        "".join(f"{line}\n" for line in ('{"_page":{}}', *lines)).encode(), mtime=0
+    )
 
 
 def _event(**changes: object) -> str:
@@ -527,7 +529,7 @@ def test_a_bad_item_is_quarantined_and_stops_no_other(tmp_path: Path, line: str,
     ("content", "code", "rows"),
     [
         (_page('{"_malformed": "<html>"}'), "malformed_page", 1),
-        (gzip.compress(b"<html>\n"), "malformed_page", 0),
+        (gzip.compress(b"<html>\n", mtime=0), "malformed_page", 0),
         (b"not gzip", "unreadable_compression", 0),
         (
             _page(*(_event(event_id=str(n)) for n in range(2000)))[:-30],
