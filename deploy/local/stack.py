@@ -241,5 +241,6 @@ def _vendor_api() -> VendorApi:
 def _serve(layout: Layout, api: VendorApi, fleet: Fleet) -> list[str]:
     command = [sys.executable, "-m", "simulator", "serve"]
     command += ["--state", str(layout.simulator_state), "--port", str(api.port)]
-    command += ["--token", api.token]
+    # One word: a token may begin with a dash, which argparse would take for an option.
+    command += [f"--token={api.token}"]
     return [*command, "--api-faults", fleet.api_faults] if fleet.api_faults else command
