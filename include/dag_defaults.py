@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypedDict
 
-from include.alerts.callbacks import on_run_failure, on_run_success, on_task_failure
+from include.alerts.callbacks import on_run_failure, on_task_failure
 from include.settings import Settings, current_settings
 
 OWNER = "data-platform"
@@ -56,7 +56,6 @@ class DagArguments(TypedDict):
     tags: set[str]
     default_args: TaskDefaults
     on_failure_callback: Callback
-    on_success_callback: Callback
 
 
 def dag_arguments(
@@ -65,7 +64,8 @@ def dag_arguments(
     """The keyword arguments of a DAG, beside its id, schedule and documentation.
 
     Tags are the layer and ``impact:<level>``, so that a person on call can filter for what matters.
-    One run at a time: the ledger and the warehouse are shared by all runs of a DAG.
+    One run at a time: the ledger and the warehouse are shared by all runs of a DAG. The task that
+    ends a DAG carries `on_run_success` (include/alerts/callbacks.py).
     """
     return DagArguments(
         start_date=START_DATE,
@@ -75,7 +75,6 @@ def dag_arguments(
         tags={layer.value, f"impact:{impact.value}"},
         default_args=_task_defaults(settings or current_settings()),
         on_failure_callback=on_run_failure,
-        on_success_callback=on_run_success,
     )
 
 

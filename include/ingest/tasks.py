@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import TriggerRule, task
 
+from include.alerts.callbacks import on_run_success
+
 if TYPE_CHECKING:
     from include.ingest.runs import IngestRun
 
@@ -84,7 +86,11 @@ def load() -> None:
 
 
 # none_failed: with nothing new, conform is skipped, and the assets are due all the same.
-@task(pool=WAREHOUSE_POOL, trigger_rule=TriggerRule.NONE_FAILED)
+@task(
+    pool=WAREHOUSE_POOL,
+    trigger_rule=TriggerRule.NONE_FAILED,
+    on_success_callback=on_run_success,
+)
 def verify() -> dict[str, object]:
     """Check that every row read was loaded, quarantined or skipped as a duplicate; sum up."""
     from include.ingest import steps

@@ -9,6 +9,7 @@ from pathlib import Path
 from airflow.sdk import Asset, TriggerRule, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
 
+from include.alerts.callbacks import on_run_success
 from include.settings import DuckDBSettings, current_settings
 from include.transform.cosmos_config import BUILD_TASK_ID
 from include.transform.manifest import load_manifest
@@ -69,7 +70,7 @@ def check_results() -> None:
         raise AirflowFailException(str(error)) from error
 
 
-@task(pool=WAREHOUSE_POOL)
+@task(pool=WAREHOUSE_POOL, on_success_callback=on_run_success)
 def publish_marts() -> None:
     """Replace the readers' copy where the warehouse is a file; its success emits the marts."""
     warehouse = current_settings().warehouse

@@ -88,10 +88,16 @@ def test_one_run_at_a_time_and_none_for_the_past(dag: DAG) -> None:
 
 def test_a_failure_is_told_by_the_task_or_by_the_check_of_its_dag(dag: DAG) -> None:
     assert dag.on_failure_callback is on_run_failure
-    assert dag.on_success_callback is on_run_success
     for task in dag.tasks:
         told_by_the_check = isinstance(task, DbtNodeOperator) or task.task_id == "dbt_build"
         assert callbacks(task) == ([] if told_by_the_check else [on_task_failure])
+
+
+def test_the_success_of_a_run_is_told_by_the_task_that_ends_it(dag: DAG) -> None:
+    assert dag.on_success_callback is None
+    tellers = [task.task_id for task in dag.tasks if on_run_success in callbacks(task, "success")]
+    assert tellers == [task.task_id for task in dag.leaves]
+    assert len(tellers) == 1
 
 
 def test_what_tells_no_failure_itself_is_upstream_of_the_check(bag: BundleDagBag) -> None:
@@ -176,9 +182,9 @@ def test_the_search_for_reads_of_the_environment_finds_them(
     assert bool(list(environment_reads(path))) is reads
 
 
-def callbacks(task: Any) -> list[Any]:
+def callbacks(task: Any, kind: str = "failure") -> list[Any]:
     """A task's own; a mapped task holds a single one as it was given."""
-    given = task.on_failure_callback
+    given = getattr(task, f"on_{kind}_callback")
     return list(given) if isinstance(given, list | tuple) else [given]
 
 

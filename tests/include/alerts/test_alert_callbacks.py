@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,8 +40,7 @@ class Dag:
 
 @dataclass(frozen=True)
 class Run:
-    start_date: datetime = datetime(2026, 11, 20, tzinfo=UTC)
-    end_date: datetime = datetime(2026, 11, 20, tzinfo=UTC) + timedelta(seconds=34)
+    start_date: datetime
 
 
 @pytest.fixture
@@ -84,13 +84,14 @@ def test_a_run_that_took_too_long_is_told_by_the_run(alert_log: Callable[[], lis
 
 
 def test_a_run_that_finished_tells_how_long_it_took(alert_log: Callable[[], list[str]]) -> None:
-    on_run_success({"dag": Dag(), "run_id": "manual__1", "reason": "success", "dag_run": Run()})
+    run = Run(datetime.now(UTC) - timedelta(seconds=34))
+    on_run_success({"dag": Dag(), "run_id": "manual__1", "dag_run": run})
     (line,) = alert_log()
-    assert "ingest_files succeeded in dev: The run finished in 34 s." in line
+    assert re.search(r"ingest_files succeeded in dev: The run finished in 3[45] s\.", line)
 
 
-def test_a_run_without_a_last_task_is_told_all_the_same(alert_log: Callable[[], list[str]]) -> None:
-    on_run_success({"dag": Dag(), "run_id": "manual__1", "reason": "success"})
+def test_a_run_without_a_start_is_told_all_the_same(alert_log: Callable[[], list[str]]) -> None:
+    on_run_success({"dag": Dag(), "run_id": "manual__1"})
     (line,) = alert_log()
     assert "The run finished." in line
 
