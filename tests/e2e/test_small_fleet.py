@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 # More telemetry than fits one page, so that paging goes on behind the malformed one.
 FLEET = ("--machines", "10", "--days", "21", "--seed", "11", "--end-date", "2026-10-31")
 LATER = ("late", "corrected", "duplicate", "master-change")
-RUN_SECONDS = 280
+RUN_SECONDS = 600
 PAGE_ITEMS = 1000
 
 Rows = dict[str, tuple[int, int]]
