@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +74,6 @@ class AirflowApi:
         answer = self._request("POST", "/auth/token", json=login)
         self._client.headers["Authorization"] = f"Bearer {answer['access_token']}"
 
-    def ensure_pool(self, name: str, slots: int) -> None:
-        pool = {"name": name, "slots": slots, "description": "Openers of the DuckDB file"}
-        self._request("POST", "/api/v2/pools", json=pool, accept=(409,))
-
     def import_errors(self) -> dict[str, str]:
         """The last line of each DAG file's import error, by file."""
         answer = self._request("GET", "/api/v2/importErrors", params={"limit": PAGE})
@@ -103,13 +99,11 @@ class AirflowApi:
         self._request("DELETE", f"/api/v2/dags/{dag_id}/assets/queuedEvents", accept=(404,))
 
     def trigger(self, dag_id: str) -> DagRun:
-        body = {"logical_date": None}
-        return _run(self._request("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body))
-
-    def fail(self, run: DagRun) -> None:
-        """End a run and the tasks of it that are still at work."""
-        path = f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}"
-        self._request("PATCH", path, json={"state": "failed"})
+        # Named here, so that a request that has to be repeated cannot start a second run.
+        run_id = f"manual__{datetime.now(UTC).isoformat()}"
+        body = {"logical_date": None, "dag_run_id": run_id}
+        self._request("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body, accept=(409,))
+        return self.run(DagRun(dag_id, run_id, "queued"))
 
     def runs(self, dag_ids: Iterable[str], *, states: Iterable[str] = ()) -> list[DagRun]:
         """The newest runs of these DAGs, newest first."""
@@ -165,18 +159,24 @@ class AirflowApi:
     def _answer(
         self, method: str, path: str, body: Mapping[str, Any] | None, params: Any
     ) -> httpx.Response:
-        for attempt in range(1, ATTEMPTS + 1):
+        """Repeats what failed: SQLite may have been locked. Each request here may arrive twice."""
+        for attempt in range(1, ATTEMPTS):
             try:
-                return self._client.request(method, path, json=body, params=params)
-            except httpx.TransportError as error:
-                # Only reads are repeated: a write may have arrived.
-                if method != "GET" or attempt == ATTEMPTS:
-                    raise LocalError(
-                        f"Airflow's API at {self.address} stopped answering ({error!r}); its logs "
-                        "are in .airflow/logs/processes."
-                    ) from None
-                time.sleep(attempt / 2)
-        raise AssertionError("the loop returns or raises")
+                answer = self._client.request(method, path, json=body, params=params)
+                if not answer.is_server_error:
+                    return answer
+            except httpx.ConnectError:
+                break
+            except httpx.TransportError:
+                pass
+            time.sleep(attempt / 2)
+        try:
+            return self._client.request(method, path, json=body, params=params)
+        except httpx.TransportError as error:
+            raise LocalError(
+                f"Airflow's API at {self.address} stopped answering ({error!r}); its logs are in "
+                ".airflow/logs/processes."
+            ) from None
 
 
 def read_password(passwords: Path) -> str:

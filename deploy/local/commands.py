@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -31,7 +31,6 @@ from deploy.local.summary import summarise, write_json
 from deploy.local.summary_view import show
 
 UNFINISHED = ("queued", "running")
-WAREHOUSE_POOL = "warehouse"
 START_PATIENCE_SECONDS = 180.0
 STEP_SECONDS = 0.1
 
@@ -104,14 +103,7 @@ class _Ready:
 
 def _round_on_own_stack(request: Request, view: View) -> Round:
     with _own_stack(request, view, stays=False) as ready:
-        _fail_unfinished(ready.api, view)
-        try:
-            this_round = _play(ready.api, ready.files, view, ready.stack.check)
-        except BaseException:
-            # Otherwise the next scheduler would take up these runs where they stopped.
-            with suppress(LocalError):
-                _fail_unfinished(ready.api, view)
-            raise
+        this_round = _play(ready.api, ready.files, view, ready.stack.check)
         view.say("All runs are over; stopping Airflow.")
     return this_round
 
@@ -169,7 +161,6 @@ def _own_stack(request: Request, view: View, *, stays: bool) -> Iterator[_Ready]
         _until(api.is_up, stack, files, "Airflow's API did not answer")
         remember_migration(layout)
         api.log_in(layout.passwords)
-        api.ensure_pool(WAREHOUSE_POOL, slots=1)
         _until(lambda: _parsed(api, before_parsing), stack, files, "the DAGs were not parsed")
         view.say(f"Airflow is ready on {api.address}.")
         yield _Ready(stack, api, files)
@@ -203,13 +194,6 @@ def _parsed(api: AirflowApi, since: datetime) -> bool:
         file, reason = next(iter(errors.items()))
         raise LocalError(f"The DAG file {file} cannot be imported: {reason}")
     return api.parsed_since(since) >= set(DAG_IDS)
-
-
-def _fail_unfinished(api: AirflowApi, view: View) -> None:
-    """End runs that were interrupted: nobody works on them, and one run of a DAG goes at a time."""
-    for left in api.runs(DAG_IDS, states=UNFINISHED):
-        api.fail(left)
-        view.say(f"The interrupted run {left.run_id} of {left.dag_id} is marked as failed.")
 
 
 def _login(layout: Layout, running: StackState) -> str:

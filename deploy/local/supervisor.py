@@ -30,6 +30,7 @@ import psutil
 from setproctitle import setproctitle
 
 from deploy.local.layout import REPOSITORY
+from deploy.local.metadata import put_in_order
 
 GO = b"go\n"
 GRACE_SECONDS = 5.0
@@ -75,7 +76,9 @@ def _start_and_watch(options: argparse.Namespace) -> Component | None:
     try:
         _import(_SHARED_MODULES)
         if options.migrate:
-            _migrate(options.logs, options.metadata_database)
+            _run_to_end(Component("db-migrate", lambda: _airflow("db", "migrate")), options.logs)
+            _write_ahead(options.metadata_database)
+        _run_to_end(Component("metadata", put_in_order), options.logs)
         names: dict[int, str] = {}
         for component in _components(options):
             if component.name == "scheduler" and sys.stdin.buffer.readline() != GO:
@@ -203,15 +206,15 @@ def _become(component: Component, logs: Path) -> None:
     component.run()
 
 
-def _migrate(logs: Path, database: Path) -> None:
+def _run_to_end(component: Component, logs: Path) -> None:
     pid = os.fork()
     if pid == 0:
-        _become(Component("db-migrate", lambda: _airflow("db", "migrate")), logs)
+        _become(component, logs)
         sys.exit(0)
     _, status = os.waitpid(pid, 0)
     if status:
-        sys.exit(f"The metadata database could not be made; see {logs / 'db-migrate.log'}.")
-    _write_ahead(database)
+        log = logs / f"{component.name}.log"
+        sys.exit(f"The metadata database could not be prepared; the reason is in {log}.")
 
 
 def _write_ahead(database: Path) -> None:
