@@ -113,7 +113,6 @@ def prepared(folder: Path, fleet: Fleet) -> Iterator[Bench]:
         api = Api(stack.state.address)
         _until(api.is_up, stack)
         api.log_in(layout.passwords)
-        api.ensure_pool("warehouse", slots=1)
         _until(lambda: api.parsed_since(started_at) >= {*INGEST, TRANSFORM}, stack)
         api.pause(TRANSFORM)
         for run in [api.trigger(dag_id) for dag_id in INGEST]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import json
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,9 +17,15 @@ from include.transform.dbt_command import NO_UNIT_TESTS, DbtError, DbtProject, r
 from include.transform.verdicts import Verdict, VerdictRecorder
 from include.transform.warehouse_access import wait_for_warehouse
 
-log = logging.getLogger(__name__)
-
+# XCom keys of the build's task: the start of the run as it saw it, the unique ids that it was to
+# build (absent: all), and why it failed.
+RUN_STARTED_KEY = "run_started_at"
 SELECTION_KEY = "selection"
+PROBLEM_KEY = "problem"
+
+
+class EmptySelectionError(DbtError):
+    """The selection names no node: building again would change nothing."""
 
 
 def run_build(
@@ -29,9 +35,20 @@ def run_build(
 
     ``watched`` maps the tasks to the unique ids of their nodes; ``select`` is dbt's selection
     syntax, empty for everything. Returns when dbt came to its end, whatever became of the nodes:
-    that is for their own tasks to show. Raises DbtError if dbt could not run, or if a verdict
-    could not be told.
+    that is for their own tasks to show. Raises DbtError if dbt could not run or a verdict could
+    not be told, EmptySelectionError if nothing is selected.
     """
+    task_instance.xcom_push(RUN_STARTED_KEY, run_started_at)
+    try:
+        _build(task_instance, run_started_at, watched, select)
+    except Exception as error:
+        task_instance.xcom_push(PROBLEM_KEY, str(error))
+        raise
+
+
+def _build(
+    task_instance: Any, run_started_at: str, watched: Mapping[str, Collection[str]], select: str
+) -> None:
     settings = current_settings()
     project = DbtProject.of_settings(settings)
     artifacts = RunArtifacts(open_lake(settings.lake), task_instance.run_id)
@@ -102,9 +119,9 @@ def _list_selected(
         (*arguments, "--output", "json", "--output-keys", "unique_id", "--quiet"),
         target_path=target_path,
     )
-    import json
-
     selected = frozenset(json.loads(line)["unique_id"] for line in listing)
     if not selected:
-        raise DbtError("The selection names no dbt node; correct the parameter `select`.")
+        raise EmptySelectionError(
+            "The selection names no dbt node; start a run with another parameter `select`."
+        )
     return selected

@@ -43,17 +43,17 @@ COMMANDS = {
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How a task waits for the build: in its process, or leaving its slot between two looks."""
+    """How a task waits for the build: seconds in its slot, and seconds away from it."""
 
-    mode: str
-    seconds: float
+    patience: float
+    interval: float
 
 
 # A laptop builds in seconds. In the cloud a build takes minutes, and slots are few.
 WAITING = {
-    Environment.DEV: Waiting("poke", 1),
-    Environment.STAGING: Waiting("reschedule", 60),
-    Environment.PROD: Waiting("reschedule", 60),
+    Environment.DEV: Waiting(patience=60, interval=3),
+    Environment.STAGING: Waiting(patience=0, interval=60),
+    Environment.PROD: Waiting(patience=0, interval=60),
 }
 
 
@@ -178,8 +178,8 @@ class _Converters:
             node_ids=node_ids,
             command=command,
             build_task_id=BUILD_TASK_ID,
-            mode=self._waiting.mode,
-            poke_interval=self._waiting.seconds,
+            patience=self._waiting.patience,
+            poke_interval=self._waiting.interval,
             timeout=RUN_TIMEOUT,
             # A node that was not selected is skipped, and what is below it may be selected.
             trigger_rule=TriggerRule.NONE_FAILED,

@@ -37,17 +37,20 @@ def mart_assets(manifest_path: Path) -> list[Asset]:
 )
 def dbt_build() -> None:
     """Run the selected part of the dbt project once, telling each node's task its verdict."""
-    from include.transform.build import run_build
+    from include.transform.build import EmptySelectionError, run_build
     from include.transform.cosmos_config import watched_nodes
     from include.transform.node_task import run_start
 
     context = get_current_context()
-    run_build(
-        context["ti"],
-        run_start(context["dag_run"]),
-        watched_nodes(context["dag"]),
-        context["params"]["select"],
-    )
+    try:
+        run_build(
+            context["ti"],
+            run_start(context["dag_run"]),
+            watched_nodes(context["dag"]),
+            context["params"]["select"],
+        )
+    except EmptySelectionError as error:
+        raise AirflowFailException(str(error)) from error
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE)
@@ -55,7 +58,7 @@ def check_results() -> None:
     """Fail unless every selected node ran and passed; keep dbt's artifacts in the lake."""
     from include.lake import open_lake
     from include.transform.artifacts import RunArtifacts
-    from include.transform.build import SELECTION_KEY
+    from include.transform.build import PROBLEM_KEY, SELECTION_KEY
     from include.transform.results import NodesNotPassed, require_all_passed
 
     settings, task_instance = current_settings(), get_current_context()["ti"]
@@ -66,8 +69,10 @@ def check_results() -> None:
     try:
         log.info(require_all_passed(manifest, selection, artifacts.latest_results()))
     except NodesNotPassed as error:
+        problem = task_instance.xcom_pull(task_ids=BUILD_TASK_ID, key=PROBLEM_KEY)
+        cause = f"{problem} " if problem else ""
         # Looking again changes nothing: the tasks of the nodes have retried already.
-        raise AirflowFailException(str(error)) from error
+        raise AirflowFailException(f"{cause}{error}") from error
 
 
 @task(pool=WAREHOUSE_POOL, on_success_callback=on_run_success)

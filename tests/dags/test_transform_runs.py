@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.dags.platform import Platform, running_platform
+from tests.dags.platform import Platform, running_platform, wait_until
 
-# Minutes each on a busy machine: a start of Airflow, then a dozen runs of the DAG.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+# One Airflow for all of them, so all in the same process where tests run in several.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("transform")]
 
 STAGING, INTERMEDIATE, MARTS = "models.staging", "models.intermediate", "models.marts"
 GATE = "gates.relationships_fct_sales_product_id__product_id__ref_dim_products_"
@@ -39,14 +39,11 @@ def test_a_healthy_run_passes_every_node_and_publishes_the_marts(platform: Platf
     assert set(platform.states(run).values()) == {"success"}
     assert set(platform.tries(run).values()) <= {0, 1}
     assert platform.query("select count(*), sum(amount) from marts.fct_sales") == [(100, 150)]
-    emitted = {
-        name for name, times in platform.asset_events().items() if times == events.get(name, 0) + 1
-    }
-    assert emitted == {
-        "marts.dim_products",
-        "marts.fct_prices",
-        "marts.fct_product_sales",
-        "marts.fct_sales",
+    assert platform.asset_events() - events == {
+        "marts.dim_products": 1,
+        "marts.fct_prices": 1,
+        "marts.fct_product_sales": 1,
+        "marts.fct_sales": 1,
     }
     assert LOCK_ERROR not in platform.all_logs(run)
 
@@ -146,10 +143,23 @@ def test_a_selection_builds_only_its_part(platform: Platform) -> None:
     assert states["publish_marts"] == "success"
 
 
-def test_a_selection_that_names_nothing_fails_with_a_sentence(platform: Platform) -> None:
+def test_a_selection_that_names_nothing_fails_at_once_with_a_sentence(platform: Platform) -> None:
+    before = len(platform.alerts())
     run = platform.transform(select="no_such_model")
     assert run.state == "failed"
-    assert "The selection names no dbt node" in platform.log(run, "dbt_build")
-    assert "success" not in {
-        state for task, state in platform.states(run).items() if task.startswith("models.marts")
-    }
+    assert platform.tries(run)["dbt_build"] == 1
+    states = {state for task, state in platform.states(run).items() if task.startswith("models.")}
+    assert states <= {"success", "failed", "upstream_failed"}
+    assert "alone" not in platform.all_logs(run)
+    (alert,) = platform.alerts()[before:]
+    assert "The selection names no dbt node" in alert
+
+
+def test_tasks_that_wait_leave_their_slots_to_a_build_that_has_none(platform: Platform) -> None:
+    with platform.pool_of_the_warehouse_taken():
+        run = platform.start()
+        wait_until(
+            lambda: "up_for_reschedule" in platform.states(run).values(), "a task to leave its slot"
+        )
+        assert platform.states(run)["dbt_build"] == "scheduled"
+    assert platform.finish(run).state == "success"

@@ -104,19 +104,15 @@ def test_failures_of_nodes_are_told_by_the_check_alone(dag: DbtDag) -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "mode"),
-    [
-        (Environment.DEV, "poke"),
-        (Environment.STAGING, "reschedule"),
-        (Environment.PROD, "reschedule"),
-    ],
+    ("environment", "patience"),
+    [(Environment.DEV, 60), (Environment.STAGING, 0), (Environment.PROD, 0)],
 )
-def test_in_the_cloud_a_waiting_task_leaves_its_slot(
-    environment: Environment, mode: str, settings: Settings
+def test_in_the_cloud_a_waiting_task_leaves_its_slot_at_once(
+    environment: Environment, patience: float, settings: Settings
 ) -> None:
     cloud = settings.model_copy(update={"environment": environment})
     build_manifest(DbtProject.of_target(cloud.dbt_target))
-    assert {task.mode for task in tasks(rendered(cloud))} == {mode}
+    assert {task.patience for task in tasks(rendered(cloud))} == {patience}
 
 
 def test_without_a_manifest_the_error_says_what_to_run(settings: Settings) -> None:
