@@ -17,6 +17,7 @@ from include.contracts.model import (
     FieldType,
     JsonLinesFormat,
     LoadMode,
+    SameContent,
     SourceContract,
 )
 from include.contracts.reader import load_catalog
@@ -34,6 +35,7 @@ __all__ = [
     "FieldType",
     "JsonLinesFormat",
     "LoadMode",
+    "SameContent",
     "SourceContract",
     "load_catalog",
 ]

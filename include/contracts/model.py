@@ -37,6 +37,13 @@ class LoadMode(StrEnum):
     APPEND = "append"
 
 
+class SameContent(StrEnum):
+    """What becomes of a file whose content came under another name already."""
+
+    LOAD = "load"
+    SKIP = "skip"
+
+
 class Classification(StrEnum):
     """Personal fields are read so that a row's structure is known, and never stored."""
 
@@ -240,7 +247,8 @@ class SourceContract:
     ``id`` is ``<source>.<dataset>``. ``fingerprint`` changes when anything changes that can change
     a row: it leaves out descriptions, owners and versions. ``file_pattern`` matches a whole file
     name, ``folder`` (if given) the folder that directly holds the file. ``mappings`` has one entry
-    for each dataset field that is not derived, in the dataset's order.
+    for each dataset field that is not derived, in the dataset's order. A file waits until one of
+    its own name with ``ready_marker`` behind it lies beside it, if the contract has a marker.
     """
 
     id: str
@@ -257,6 +265,8 @@ class SourceContract:
     file_pattern: re.Pattern[str] | None = None
     folder: str | None = None
     api: ApiEndpoint | None = None
+    same_content: SameContent = SameContent.LOAD
+    ready_marker: str | None = None
 
     @cached_property
     def mapped_columns(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from include.contracts.model import Column, DatasetContract, Dialect
 
@@ -112,6 +112,9 @@ LOAD_HISTORY = Table(
         _optional("retired_at", "TIMESTAMP", "When it was retired, in UTC."),
         _required("raw_location", "VARCHAR", "Lake key of the file as it came."),
         _optional("parquet_location", "VARCHAR", "Lake key of the conformed rows."),
+        _optional("same_as", "BIGINT", "Earlier load of the same content under another name."),
+        _optional("note", "VARCHAR", "What is remarkable about the load, in one sentence."),
+        _optional("missing_since", "TIMESTAMP", "When the file was found removed, in UTC."),
     ),
 )
 
@@ -125,6 +128,7 @@ LOAD_LOCK = Table(
     ),
 )
 
+# The columns that conform writes; the table has those of `_RESOLUTION` as well.
 QUARANTINE = Table(
     "quarantine",
     "One row for each rejected row or file, with every reason.",
@@ -149,4 +153,57 @@ QUARANTINE = Table(
     ),
 )
 
-OPS_TABLES = (LOAD_HISTORY, LOAD_LOCK, QUARANTINE)
+_RESOLUTION = (
+    _optional(
+        "resolution",
+        "VARCHAR",
+        "Null while the rejection stands; accepted or rejected_again by a replay, or replaced by a "
+        "later version of the file.",
+    ),
+    _optional("resolved_by", "BIGINT", "Load that resolved it."),
+    _optional("resolved_run_id", "VARCHAR", "Run that resolved it."),
+    _optional("resolved_at", "TIMESTAMP", "When it was resolved, in UTC."),
+)
+
+SCHEMA_DRIFT = Table(
+    "schema_drift",
+    "One row for each column of a load in which the file differs from its contract.",
+    (
+        _required("load_id", "BIGINT", "Load of the file."),
+        _required("source", "VARCHAR", "Vendor."),
+        _required("source_contract", "VARCHAR", "Contract the file was read by."),
+        _required("dataset", "VARCHAR", "Raw table it was meant for."),
+        _required("object_key", "VARCHAR", "Path of the file below data/sources, or of the page."),
+        _required("kind", "VARCHAR", "added, missing, renamed, reordered or retyped."),
+        _required("column_name", "VARCHAR", "Column, as the file or else the contract calls it."),
+        _optional("expected", "VARCHAR", "What the contract says: a name, position or type."),
+        _optional("found", "VARCHAR", "What the file has instead."),
+        _required("contract_version", "VARCHAR", "Version of the source contract."),
+        _required("run_id", "VARCHAR", "Run that loaded it."),
+        _required("detected_at", "TIMESTAMP", "When it was loaded, in UTC."),
+    ),
+)
+
+LOAD_CHECKS = Table(
+    "load_checks",
+    "One row for each check of a load: whether the tables hold what the ledger says.",
+    (
+        _required("load_id", "BIGINT", "Load that was checked."),
+        _required("run_id", "VARCHAR", "Run that checked it."),
+        _required("checked_at", "TIMESTAMP", "When, in UTC."),
+        _required("rows_read", "BIGINT", "Rows in the file, by the ledger."),
+        _required("rows_loaded", "BIGINT", "Rows counted in the raw table."),
+        _required("rows_quarantined", "BIGINT", "Rows counted in quarantine."),
+        _required("rows_duplicate", "BIGINT", "Rows skipped as duplicates, by the ledger."),
+        _required("is_balanced", "BOOLEAN", "Whether no row is missing and none too many."),
+        _optional("problem", "VARCHAR", "What is wrong; null if it is balanced."),
+    ),
+)
+
+OPS_TABLES = (
+    LOAD_HISTORY,
+    LOAD_LOCK,
+    replace(QUARANTINE, columns=QUARANTINE.columns + _RESOLUTION),
+    SCHEMA_DRIFT,
+    LOAD_CHECKS,
+)

@@ -44,6 +44,7 @@ from include.contracts.model import (
     FieldType,
     JsonLinesFormat,
     LoadMode,
+    SameContent,
     SourceContract,
 )
 
@@ -52,7 +53,18 @@ CONTRACTS_ROOT = Path(__file__).resolve().parent
 _DATASET_PROPERTIES = frozenset({"loadMode", "businessDate"})
 _DATASET_FIELD_PROPERTIES = frozenset({"derived"})
 _SOURCE_PROPERTIES = frozenset(
-    {"source", "dataset", "timeZone", "folder", "constants", "delimiter", "isMultiline", "quote"}
+    {
+        "source",
+        "dataset",
+        "timeZone",
+        "folder",
+        "constants",
+        "delimiter",
+        "isMultiline",
+        "quote",
+        "sameContent",
+        "readyMarker",
+    }
 )
 _SOURCE_COLUMN_PROPERTIES = frozenset({"fields", "ignored", "trim", "floatNoise"})
 _API_PROPERTIES = frozenset(
@@ -77,7 +89,7 @@ _PHYSICAL_TYPES = {
 # Every task reads the contracts, and libyaml's loader takes a tenth of the time.
 _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-_Choice = TypeVar("_Choice", FieldType, LoadMode, Classification)
+_Choice = TypeVar("_Choice", FieldType, LoadMode, SameContent, Classification)
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
@@ -393,7 +405,20 @@ def read_source(
         file_pattern=_file_pattern(document, server),
         folder=custom.get("folder"),
         api=_read_api(document, server),
+        same_content=_one_of(
+            document,
+            SameContent,
+            custom.get("sameContent", SameContent.LOAD.value),
+            "sameContent",
+        ),
+        ready_marker=_ready_marker(document, custom.get("readyMarker")),
     )
+
+
+def _ready_marker(document: _Document, value: Any) -> str | None:
+    if value is not None and not re.fullmatch(r"[\w-]*\.[\w.-]+", str(value)):
+        raise document.error("readyMarker", f"is {value!r}; give the end of a name, as in .done")
+    return value
 
 
 def _read_mappings(

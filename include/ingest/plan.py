@@ -7,6 +7,7 @@ metadata database otherwise, and a task on another worker can read the lake but 
 from __future__ import annotations
 
 from datetime import date, datetime
+from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
@@ -45,18 +46,25 @@ class Candidate(_Document):
 
 
 class Batch(_Document):
-    """Candidates of one source contract that one conform task takes."""
+    """Candidates of one source contract that one conform task takes.
+
+    ``planned_at`` (UTC) is when discovery had looked at all of them. In a replay each candidate is
+    a version in raw, and ``current`` the load of it that conform is to make again.
+    """
 
     batch_id: str
     source_contract: str
     candidates: tuple[Candidate, ...]
+    planned_at: datetime | None = None
+    is_replay: bool = False
 
 
 class LandedFile(_Document):
     """One immutable file version in raw, with the load_id that it will be loaded under.
 
     ``landed_on`` is the date of ``landed_at`` (UTC) in the source's time zone.
-    ``replaces`` is the load that this version retires (dataset loaded by ``replace``), if any.
+    ``replaces`` is the load that this version retires (dataset loaded by ``replace``), if any;
+    ``replays`` the load of the same version that it retires in any case.
     """
 
     load_id: int
@@ -69,6 +77,7 @@ class LandedFile(_Document):
     landed_at: datetime
     landed_on: date
     replaces: int | None = None
+    replays: int | None = None
 
 
 class UnchangedFile(_Document):
@@ -85,6 +94,32 @@ class FailedFile(_Document):
     message: str
 
 
+class WaitingFile(_Document):
+    """A candidate that is not complete yet, with the reason; the next run looks at it again."""
+
+    object_key: str
+    reason: str
+
+
+class DriftKind(StrEnum):
+    """How a column of a file can differ from its contract."""
+
+    ADDED = "added"
+    MISSING = "missing"
+    RENAMED = "renamed"
+    REORDERED = "reordered"
+    RETYPED = "retyped"
+
+
+class ColumnDrift(_Document):
+    """One column in which a file differs from its contract; see ``ops.schema_drift``."""
+
+    kind: DriftKind
+    column: str
+    expected: str | None = None
+    found: str | None = None
+
+
 class ConformedFile(_Document):
     """What conform made of one landed file.
 
@@ -99,6 +134,7 @@ class ConformedFile(_Document):
     rows_duplicate: int
     business_date_from: date | None = None
     business_date_to: date | None = None
+    drift: tuple[ColumnDrift, ...] = ()
 
 
 class ConformedBatch(_Document):
@@ -113,20 +149,35 @@ class ConformedBatch(_Document):
     files: tuple[ConformedFile, ...]
     unchanged: tuple[UnchangedFile, ...] = ()
     failed: tuple[FailedFile, ...] = ()
+    waiting: tuple[WaitingFile, ...] = ()
     parquet_location: str | None = None
     quarantine_location: str | None = None
+
+
+class Noticed(_Document):
+    """Files that discovery has something to say about; only the first are kept by name."""
+
+    count: int = 0
+    first: tuple[str, ...] = ()
 
 
 class IngestPlan(_Document):
     """What discovery found: lake keys of Batch documents, grouped by the task that conforms them.
 
-    Unknown files are those that no source contract matches; only the first names are kept.
+    Unknown files are those that no source contract matches; only the first names are kept. Refused
+    files have a name that nothing may be made of, waiting ones are not complete yet, removed ones
+    are current in the ledger and gone from the source since the last run. A dry run is conformed
+    and not loaded.
     """
 
     groups: tuple[tuple[str, ...], ...]
     files: int
     unknown_files: int = 0
     first_unknown: tuple[str, ...] = ()
+    refused: Noticed = Noticed()
+    waiting: Noticed = Noticed()
+    removed: Noticed = Noticed()
+    is_dry_run: bool = False
 
     @property
     def batches(self) -> tuple[str, ...]:

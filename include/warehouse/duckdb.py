@@ -332,6 +332,9 @@ def _ledger_row(
         "retired_at": None if load.is_current else now,
         "raw_location": landed.raw_location,
         "parquet_location": batch.parquet_location,
+        "same_as": None,
+        "note": None,
+        "missing_since": None,
     }
 
 
