@@ -32,7 +32,8 @@ from deploy.local.airflow_env import preparation_environment
 from deploy.local.layout import REPOSITORY, Layout
 from deploy.local.preparation import Data, Fleet, Preparation, build_manifest, write_files
 from deploy.local.stack import Stack
-from include.transform.dbt_command import NO_UNIT_TESTS, DbtProject
+from include.transform.dbt_command import NO_UNIT_TESTS
+from include.transform.project import DbtProject
 
 MOST_RATIO = 4.0
 PATIENCE_SECONDS = 900.0

@@ -41,21 +41,18 @@ passed.
 
 from airflow.sdk import Param
 
-from include.assets import RAW_ASSETS
+from include.assets import RAW_ASSETS, EveryAsset
 from include.dag_defaults import Layer, dag_arguments
 from include.settings import current_settings
-from include.transform.cosmos_config import EveryAsset, render_dbt
-from include.transform.tasks import after_all, dbt_build
+from include.transform.dag import transform_dag
 
 settings = current_settings()
 
-with render_dbt(
+transform = transform_dag(
     settings,
     dag_id="transform",
     schedule=settings.transform_schedule or EveryAsset(*RAW_ASSETS),
     params={"select": Param("", type="string", title="dbt selection; empty builds everything")},
     doc_md=__doc__,
     **dag_arguments(layer=Layer.TRANSFORM),
-) as transform:
-    nodes = transform.tasks
-    after_all([dbt_build(), *nodes], settings.dbt_manifest_path)
+)

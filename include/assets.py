@@ -6,7 +6,7 @@ file, and reading the contracts would cost each of them 0.4 s. A test holds both
 
 from __future__ import annotations
 
-from airflow.sdk import Asset
+from airflow.sdk import Asset, AssetAll
 
 # Datasets that reach the warehouse as files, and those that come from APIs.
 FILE_DATASETS = (
@@ -33,3 +33,18 @@ def raw_asset(dataset: str) -> Asset:
 FILE_ASSETS = tuple(raw_asset(dataset) for dataset in FILE_DATASETS)
 API_ASSETS = tuple(raw_asset(dataset) for dataset in API_DATASETS)
 RAW_ASSETS = (*FILE_ASSETS, *API_ASSETS)
+
+
+class EveryAsset(AssetAll):
+    """A schedule: a new event of each of the assets.
+
+    Each dependency that is drawn hashes the DAG, and with it the schedule; hashing the assets
+    themselves each time was four fifths of the time to render the DAG.
+    """
+
+    def __init__(self, *assets: Asset) -> None:
+        super().__init__(*assets)
+        self._hash = hash(assets)
+
+    def __hash__(self) -> int:
+        return self._hash

@@ -9,11 +9,11 @@ may do it while it is parsed.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -21,6 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 CODE_ROOT = Path(__file__).resolve().parents[1]
 
 BUSINESS_TIME_ZONE = "Asia/Tokyo"
+
+C = TypeVar("C", bound=StrEnum)
 
 
 class SettingsError(ValueError):
@@ -31,6 +33,13 @@ class Environment(StrEnum):
     DEV = "dev"
     STAGING = "staging"
     PROD = "prod"
+
+
+class ObjectStore(StrEnum):
+    """What speaks the protocol of S3; they differ in what they refuse."""
+
+    S3 = "s3"
+    R2 = "r2"
 
 
 class _Frozen(BaseModel):
@@ -45,9 +54,13 @@ class DiskLakeSettings(_Frozen):
 
 
 class ObjectLakeSettings(_Frozen):
-    """The lake in S3 or an S3-compatible store, reached through an Airflow connection."""
+    """The lake in S3 or an S3-compatible store, reached through an Airflow connection.
+
+    ``encryption`` and the key are S3's; R2 encrypts by itself.
+    """
 
     kind: Literal["object_store"] = "object_store"
+    store: ObjectStore = ObjectStore.S3
     bucket: str = Field(min_length=3, max_length=63, pattern=r"^[a-z0-9][a-z0-9.-]+[a-z0-9]$")
     connection_id: str = Field(min_length=1)
     encryption: Literal["AES256", "aws:kms"]
@@ -70,11 +83,19 @@ class DuckDBSettings(_Frozen):
 
 
 class SnowflakeSettings(_Frozen):
+    """The warehouse in Snowflake, reached through an Airflow connection with a key pair.
+
+    ``environment`` is told in the query tag. Statements that take longer than
+    ``statement_seconds`` are cancelled by Snowflake itself.
+    """
+
     kind: Literal["snowflake"] = "snowflake"
+    environment: Environment
     connection_id: str = Field(min_length=1)
     database: str = Field(min_length=1)
     warehouse: str = Field(min_length=1)
     load_schema: str = Field(min_length=1)
+    statement_seconds: int = Field(ge=1)
 
 
 WarehouseSettings = Annotated[DuckDBSettings | SnowflakeSettings, Field(discriminator="kind")]
@@ -145,6 +166,11 @@ def load_settings(variables: Mapping[str, str] | None = None) -> Settings:
         raise SettingsError(_explain(environment, error)) from None
 
 
+def set_variables(variables: Iterable[tuple[str, str]]) -> None:
+    """Give variables to a library that can be configured in no other way."""
+    os.environ.update(variables)
+
+
 @lru_cache(maxsize=1)
 def current_settings() -> Settings:
     """The settings of this process, read once."""
@@ -166,6 +192,15 @@ class _Variables:
 
     def optional(self, name: str) -> str | None:
         return self._source.get(name) or None
+
+    def choice(self, name: str, choices: type[C], default: C) -> C:
+        value = self._source.get(name) or default.value
+        try:
+            return choices(value)
+        except ValueError:
+            raise SettingsError(
+                f"{name} is {value!r}; set it to one of {', '.join(choices)}."
+            ) from None
 
     def number(self, name: str, default: int) -> int:
         value = self._source.get(name) or str(default)
@@ -216,6 +251,7 @@ def _cloud(
     return Settings(
         environment=environment,
         lake=ObjectLakeSettings(
+            store=variables.choice("VENDING_LAKE_STORE", ObjectStore, ObjectStore.S3),
             bucket=variables.text(
                 "VENDING_LAKE_BUCKET", f"{company}-vending-data-{environment.value}"
             ),
@@ -224,10 +260,12 @@ def _cloud(
             kms_key_id=variables.optional("VENDING_KMS_KEY_ID"),
         ),
         warehouse=SnowflakeSettings(
+            environment=environment,
             connection_id=variables.text("VENDING_SNOWFLAKE_CONNECTION", "snowflake"),
             database=variables.text("VENDING_SNOWFLAKE_DATABASE", f"VENDING_DATA_{suffix}"),
             warehouse=variables.text("VENDING_SNOWFLAKE_WAREHOUSE", f"COMPUTE_WH_{suffix}"),
             load_schema=variables.text("VENDING_SNOWFLAKE_LOAD_SCHEMA", "STAGING"),
+            statement_seconds=variables.number("VENDING_SNOWFLAKE_STATEMENT_SECONDS", 1800),
         ),
         conform=_limits(variables, memory_mb=256, threads=1),
         dbt_threads=variables.number("VENDING_DBT_THREADS", threads),

@@ -13,7 +13,8 @@ from typing import Any
 from include.lake import open_lake
 from include.settings import current_settings
 from include.transform.artifacts import RunArtifacts
-from include.transform.dbt_command import NO_UNIT_TESTS, DbtError, DbtProject, run_dbt
+from include.transform.dbt_command import NO_UNIT_TESTS, DbtError, run_dbt
+from include.transform.project import DbtProject
 from include.transform.verdicts import Verdict, VerdictRecorder
 from include.transform.warehouse_access import wait_for_warehouse
 

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, Asset, AssetAll, BaseOperator, TaskGroup, TriggerRule
+from airflow.sdk import DAG, BaseOperator, TaskGroup
 from cosmos.airflow.dag import DbtDag
 from cosmos.config import ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
 from cosmos.constants import (
@@ -26,12 +25,10 @@ from cosmos.constants import (
     TestBehavior,
 )
 
-from include.dag_defaults import RUN_TIMEOUT
-from include.settings import Environment, Settings
+from include.settings import Settings
 from include.transform.manifest import Manifest, load_manifest
-from include.transform.node_task import DbtNodeOperator
+from include.transform.node_task import DbtNodeOperator, DbtNodes, node_task
 
-BUILD_TASK_ID = "dbt_build"
 GATES_GROUP_ID = "gates"
 
 COMMANDS = {
@@ -41,45 +38,14 @@ COMMANDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """How a task waits for the build: seconds in its slot, and seconds away from it."""
-
-    patience: float
-    interval: float
-
-
-# A laptop builds in seconds. In the cloud a build takes minutes, and slots are few.
-WAITING = {
-    Environment.DEV: Waiting(patience=60, interval=3),
-    Environment.STAGING: Waiting(patience=0, interval=60),
-    Environment.PROD: Waiting(patience=0, interval=60),
-}
-
-
-class EveryAsset(AssetAll):
-    """A schedule: a new event of each of the assets.
-
-    Each dependency that is drawn hashes the DAG, and with it the schedule; hashing the assets
-    themselves each time was four fifths of the time to render the DAG.
-    """
-
-    def __init__(self, *assets: Asset) -> None:
-        super().__init__(*assets)
-        self._hash = hash(assets)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-
 def render_dbt(settings: Settings, **dag_arguments: Any) -> DbtDag:
     """The DAG with a task for every model, its tests, the tests of sources, and the gates.
 
-    It needs the task BUILD_TASK_ID beside them, which tells the verdicts of `watched_nodes`.
+    It needs the build beside them (BUILD_TASK_ID), which tells the verdicts of `watched_nodes`.
     Raises ManifestError if the manifest has not been built.
     """
     manifest = load_manifest(settings.dbt_manifest_path)
-    converters = _Converters(manifest, WAITING[settings.environment])
+    converters = _Converters(manifest, settings)
     # Cosmos writes a page of parse logs to each task's log otherwise.
     logging.getLogger("cosmos").setLevel(logging.WARNING)
     dag = DbtDag(
@@ -112,7 +78,11 @@ def render_dbt(settings: Settings, **dag_arguments: Any) -> DbtDag:
 
 def watched_nodes(dag: DAG) -> dict[str, tuple[str, ...]]:
     """The unique ids of the dbt nodes of each task."""
-    return {t.task_id: t.node_ids for t in dag.tasks if isinstance(t, DbtNodeOperator)}
+    return {
+        task.task_id: task.nodes.unique_ids
+        for task in dag.tasks
+        if isinstance(task, DbtNodeOperator)
+    }
 
 
 def _project(settings: Settings) -> ProjectConfig:
@@ -128,9 +98,9 @@ def _project(settings: Settings) -> ProjectConfig:
 class _Converters:
     """Makes the tasks. Cosmos calls with keyword arguments; what is not needed is left in rest."""
 
-    def __init__(self, manifest: Manifest, waiting: Waiting) -> None:
+    def __init__(self, manifest: Manifest, settings: Settings) -> None:
         self._manifest = manifest
-        self._waiting = waiting
+        self._settings = settings
         self._gate_tests = {f"{test.name}_test": test for test in manifest.gates}
         self.gates: dict[str, BaseOperator] = {}
 
@@ -171,21 +141,8 @@ class _Converters:
     def _task(
         self, task_id: str, dag: DAG, group: Any, node_ids: tuple[str, ...], command: str
     ) -> DbtNodeOperator:
-        return DbtNodeOperator(
-            task_id=task_id,
-            dag=dag,
-            task_group=group,
-            node_ids=node_ids,
-            command=command,
-            build_task_id=BUILD_TASK_ID,
-            patience=self._waiting.patience,
-            poke_interval=self._waiting.interval,
-            timeout=RUN_TIMEOUT,
-            # A node that was not selected is skipped, and what is below it may be selected.
-            trigger_rule=TriggerRule.NONE_FAILED,
-            # The failures of a run are told together, by the task that checks the results.
-            on_failure_callback=None,
-        )
+        nodes = DbtNodes(node_ids, command)
+        return node_task(self._settings, nodes, task_id=task_id, dag=dag, task_group=group)
 
 
 def _close_gates(dag: DbtDag, manifest: Manifest, gates: dict[str, BaseOperator]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from include.settings import CODE_ROOT, DuckDBSettings, Settings
+from include.settings import set_variables
+from include.transform.project import DbtProject
+
+PARSE = "parse"
 
 EventCallback = Callable[[Any], None]
 
@@ -18,44 +19,6 @@ NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 
 class DbtError(RuntimeError):
     """dbt could not do what it was asked; the message is one sentence."""
-
-
-@dataclass(frozen=True, slots=True)
-class DbtProject:
-    """A dbt project with one of its targets.
-
-    ``environment`` holds the variables that profiles.yml reads. ``manifest_path`` is where the
-    manifest of the target is kept, with dbt's own parse cache beside it. ``threads`` of None
-    leaves the number to profiles.yml.
-    """
-
-    path: Path
-    target: str
-    manifest_path: Path
-    environment: tuple[tuple[str, str], ...] = ()
-    threads: int | None = None
-
-    @property
-    def parse_cache_path(self) -> Path:
-        """dbt's parsed project: saves the seconds in which it would read every file again."""
-        return self.manifest_path.with_suffix(".msgpack")
-
-    @classmethod
-    def of_target(cls, target: str) -> DbtProject:
-        """The repository's project, for work that touches no warehouse."""
-        path = CODE_ROOT / "dbt"
-        return cls(path=path, target=target, manifest_path=path / "manifests" / f"{target}.json")
-
-    @classmethod
-    def of_settings(cls, settings: Settings) -> DbtProject:
-        """The repository's project with the warehouse that the settings name."""
-        return cls(
-            path=settings.dbt_project_path,
-            target=settings.dbt_target,
-            manifest_path=settings.dbt_manifest_path,
-            environment=_profile_variables(settings),
-            threads=settings.dbt_threads,
-        )
 
 
 def run_dbt(
@@ -74,10 +37,10 @@ def run_dbt(
     # Imported here: dbt costs two seconds, which no parse of a DAG file should pay.
     from dbt.cli.main import dbtRunner
 
-    for name, value in project.environment:
-        os.environ[name] = value
+    set_variables(project.environment)
     callbacks = [] if on_event is None else [on_event]
-    outcome = dbtRunner(callbacks=callbacks).invoke(
+    parsed = None if command == PARSE else _parsed(project)
+    outcome = dbtRunner(manifest=parsed, callbacks=callbacks).invoke(
         [command, *_options(project, target_path), *arguments]
     )
     if outcome.exception is not None:
@@ -95,14 +58,23 @@ def _options(project: DbtProject, target_path: Path) -> Iterable[str]:
         yield from ("--threads", str(project.threads))
 
 
-def _profile_variables(settings: Settings) -> tuple[tuple[str, str], ...]:
-    warehouse = settings.warehouse
-    if isinstance(warehouse, DuckDBSettings):
-        return (("VENDING_DUCKDB_PATH", str(warehouse.path)),)
-    return (
-        ("VENDING_SNOWFLAKE_DATABASE", warehouse.database),
-        ("VENDING_SNOWFLAKE_WAREHOUSE", warehouse.warehouse),
-    )
+def _parsed(project: DbtProject) -> Any:
+    """dbt's manifest, if the sources are still those that it was built from; else dbt parses.
+
+    Left to itself, dbt gives up its parse cache as soon as the profile names another connection
+    than the one that the manifest was built with, and takes ten seconds to parse again.
+    """
+    if not project.has_manifest_of(project.fingerprint()):
+        return None
+    from dbt.contracts.graph.manifest import Manifest
+
+    manifest = Manifest.from_msgpack(project.parse_cache_path.read_bytes())
+    # The names of relations were made while parsing.
+    databases = {source.database for source in manifest.sources.values()}
+    if project.database is not None and databases - {project.database}:
+        return None
+    manifest.build_flat_graph()
+    return manifest
 
 
 def _one_sentence(command: str, error: BaseException) -> str:

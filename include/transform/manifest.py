@@ -9,27 +9,20 @@ again only when a source of the project has changed.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from include.settings import Environment
-from include.transform.dbt_command import DbtError, DbtProject, run_dbt
+from include.transform.dbt_command import PARSE, DbtError, run_dbt
+from include.transform.project import DbtProject
 
-SOURCE_SUFFIXES = frozenset({".sql", ".yml", ".yaml", ".csv", ".md", ".json"})
-GENERATED_FOLDERS = frozenset({"manifests", "target", "logs", "dbt_packages"})
 RUN_TYPES = frozenset({"model", "seed", "snapshot", "test"})
-# dbt reads both while it parses, so another version of either makes another manifest.
-PARSERS = ("dbt-core", "dbt-adapters")
 
 
 class ManifestError(RuntimeError):
@@ -127,53 +120,21 @@ def build_manifest(project: DbtProject) -> bool:
 
     Raises DbtError if dbt cannot parse the project.
     """
-    fingerprint = source_fingerprint(project)
-    if _is_current(project, fingerprint):
+    fingerprint = project.fingerprint()
+    if project.has_manifest_of(fingerprint):
         return False
     folder = project.manifest_path.parent
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         target = Path(scratch)
-        run_dbt(project, "parse", ("--no-partial-parse", "--quiet"), target_path=target)
+        run_dbt(project, PARSE, ("--no-partial-parse", "--quiet"), target_path=target)
         (target / "partial_parse.msgpack").replace(project.parse_cache_path)
         (target / "manifest.json").replace(project.manifest_path)
         # Written last: killed before, the next call builds again.
         mark = target / "fingerprint"
         mark.write_text(fingerprint, encoding="ascii")
-        mark.replace(_fingerprint_path(project))
+        mark.replace(project.fingerprint_path)
     return True
-
-
-def source_fingerprint(project: DbtProject) -> str:
-    """SHA-256 over the target, dbt's versions and every source file's path and content."""
-    digest = hashlib.sha256(project.target.encode())
-    for parser in PARSERS:
-        digest.update(version(parser).encode())
-    for path in sorted(_sources(project.path)):
-        content = path.read_bytes()
-        name = path.relative_to(project.path).as_posix()
-        digest.update(f"\0{name}\0{len(content)}\0".encode())
-        digest.update(content)
-    return digest.hexdigest()
-
-
-def _sources(root: Path) -> Iterator[Path]:
-    for folder, folders, files in os.walk(root):
-        folders[:] = [f for f in folders if f not in GENERATED_FOLDERS and not f.startswith(".")]
-        yield from (Path(folder, f) for f in files if Path(f).suffix in SOURCE_SUFFIXES)
-
-
-def _fingerprint_path(project: DbtProject) -> Path:
-    return project.manifest_path.with_suffix(".sha256")
-
-
-def _is_current(project: DbtProject, fingerprint: str) -> bool:
-    try:
-        built = _fingerprint_path(project).read_text(encoding="ascii")
-    except FileNotFoundError:
-        return False
-    parts = (project.manifest_path, project.parse_cache_path)
-    return built == fingerprint and all(part.is_file() for part in parts)
 
 
 def _node(unique_id: str, node: dict[str, Any]) -> DbtNode:

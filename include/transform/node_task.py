@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import BaseSensorOperator
+from airflow.sdk import BaseSensorOperator, TriggerRule
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
+from include.dag_defaults import RUN_TIMEOUT
 from include.lake import open_lake
-from include.settings import current_settings
+from include.settings import Environment, Settings, current_settings
 from include.transform.artifacts import RunArtifacts
 from include.transform.build import RUN_STARTED_KEY, verdict_key
-from include.transform.dbt_command import DbtError, DbtProject, run_dbt
+from include.transform.dbt_command import DbtError, run_dbt
+from include.transform.project import DbtProject
 from include.transform.verdicts import Outcome, Verdict, status_outcome
 from include.transform.warehouse_access import wait_for_warehouse
 
+BUILD_TASK_ID = "dbt_build"
+
 LOOK_SECONDS = 1.0
+# The build rarely ends without a word to a task that waits, so its state is looked at less often.
+LOOKS_PER_STATE = 5
 
 # States of the build's task in which it will tell no more, and in which it has a slot.
 OVER = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
@@ -103,11 +111,56 @@ def _can_follow(attempt: Attempt, outcome: Outcome) -> bool:
     return outcome is not Outcome.SKIPPED
 
 
-class DbtNodeOperator(BaseSensorOperator):
-    """A model, or all tests that belong to it alone, or a test over several models.
+@dataclass(frozen=True, slots=True)
+class DbtNodes:
+    """What one task stands for: unique ids, and the dbt command that runs them alone.
 
-    ``node_ids`` are their unique ids, ``command`` is the dbt command that runs them alone (run,
-    test, seed or snapshot). Up to ``patience`` seconds it keeps its slot while the build is at
+    That is a model, or all tests that belong to it alone, or a test over several models; the
+    command is run, test, seed or snapshot.
+    """
+
+    unique_ids: tuple[str, ...]
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How a task waits for the build: seconds in its slot, and seconds away from it."""
+
+    patience: float
+    interval: float
+
+
+# A laptop builds in seconds. In the cloud a build takes minutes, and slots are few.
+WAITING = {
+    Environment.DEV: Waiting(patience=60, interval=3),
+    Environment.STAGING: Waiting(patience=0, interval=60),
+    Environment.PROD: Waiting(patience=0, interval=60),
+}
+
+
+def node_task(
+    settings: Settings, nodes: DbtNodes | Callable[[], DbtNodes], **task: Any
+) -> DbtNodeOperator:
+    """The task of these nodes. ``nodes`` may be a function, called only where they are needed."""
+    waiting = WAITING[settings.environment]
+    return DbtNodeOperator(
+        nodes=nodes,
+        patience=waiting.patience,
+        poke_interval=waiting.interval,
+        timeout=RUN_TIMEOUT,
+        # A node that was not selected is skipped, and what is below it may be selected.
+        trigger_rule=TriggerRule.NONE_FAILED,
+        # The failures of a run are told together, by the task that checks the results.
+        on_failure_callback=None,
+        **task,
+    )
+
+
+class DbtNodeOperator(BaseSensorOperator):
+    """Shows what became of its nodes in the build.
+
+    Up to ``patience`` seconds it keeps its slot while the build is at
     work, looking every second. It never keeps it while the build has none, or the tasks that wait
     could hold all slots against the build; nor is it in the pool of the warehouse.
     """
@@ -115,38 +168,39 @@ class DbtNodeOperator(BaseSensorOperator):
     ui_color = "#fdeee4"
 
     def __init__(
-        self,
-        *,
-        node_ids: Collection[str],
-        command: str,
-        build_task_id: str,
-        patience: float,
-        **kwargs: Any,
+        self, *, nodes: DbtNodes | Callable[[], DbtNodes], patience: float, **kwargs: Any
     ) -> None:
         super().__init__(mode="reschedule", **kwargs)
-        self.node_ids = tuple(node_ids)
-        self.command = command
-        self.build_task_id = build_task_id
+        self._given_nodes = nodes
         self.patience = patience
+
+    @cached_property
+    def nodes(self) -> DbtNodes:
+        given = self._given_nodes
+        return given if isinstance(given, DbtNodes) else given()
 
     def poke(self, context: Any) -> bool:
         """Whether the node is through. Raises AirflowException if it failed."""
         task_instance = context["ti"]
         attempt = Attempt.of(task_instance, context["dag_run"])
         give_up = time.monotonic() + self.patience
-        while True:
-            step, verdict, build = self._look(task_instance, attempt)
+        for look in itertools.count():
+            looks_at_state = look % LOOKS_PER_STATE == 0
+            step, verdict, build = self._look(task_instance, attempt, looks_at_state)
             if step is not Step.WAIT:
                 self._take(step, verdict, task_instance)
                 return True
             if not build.is_at_work or time.monotonic() > give_up:
                 return False
             time.sleep(LOOK_SECONDS)
+        raise AssertionError("unreachable: the loop has no end of its own")
 
-    def _look(self, task_instance: Any, attempt: Attempt) -> tuple[Step, Verdict | None, Build]:
+    def _look(
+        self, task_instance: Any, attempt: Attempt, looks_at_state: bool
+    ) -> tuple[Step, Verdict | None, Build]:
         verdict, build = self._verdict(task_instance), Build("running")
         step = decide(attempt, verdict, build)
-        if step is Step.WAIT:
+        if step is Step.WAIT and looks_at_state:
             build = self._build(task_instance)
             if build.is_over:
                 # Read again: the last verdicts may have come just before the end.
@@ -166,12 +220,12 @@ class DbtNodeOperator(BaseSensorOperator):
         else:
             raise AirflowFailException(
                 f"The build failed, so {self._names} did not run; see the log of "
-                f"{self.build_task_id}, mend the cause and start a new run."
+                f"{BUILD_TASK_ID}, mend the cause and start a new run."
             )
 
     @property
     def _names(self) -> str:
-        return ", ".join(node_name(unique_id) for unique_id in self.node_ids)
+        return ", ".join(node_name(unique_id) for unique_id in self.nodes.unique_ids)
 
     def _follow(self, verdict: Verdict) -> None:
         for line in verdict.lines:
@@ -179,19 +233,19 @@ class DbtNodeOperator(BaseSensorOperator):
         if verdict.outcome is Outcome.NOT_SELECTED:
             raise AirflowSkipException(f"{self._names} is not in this run's selection.")
         if verdict.outcome is Outcome.FAILED:
-            raise AirflowException(f"dbt {self.command} failed for {self._names}; see above.")
+            raise AirflowException(f"dbt {self.nodes.command} failed for {self._names}; see above.")
 
     def _run_alone(self, task_instance: Any) -> None:
         settings = current_settings()
-        self.log.info("Running dbt %s for %s alone.", self.command, self._names)
+        self.log.info("Running dbt %s for %s alone.", self.nodes.command, self._names)
         wait_for_warehouse(settings)
         artifacts = RunArtifacts(open_lake(settings.lake), task_instance.run_id)
-        names = [node_name(unique_id) for unique_id in self.node_ids]
+        names = [node_name(unique_id) for unique_id in self.nodes.unique_ids]
         with tempfile.TemporaryDirectory() as folder:
             target_path = Path(folder)
             result = run_dbt(
                 DbtProject.of_settings(settings),
-                self.command,
+                self.nodes.command,
                 ("--select", *names),
                 target_path=target_path,
             )
@@ -204,25 +258,27 @@ class DbtNodeOperator(BaseSensorOperator):
             for result in results
             if status_outcome(str(result.status)) is Outcome.PASSED
         }
-        missing = [node_name(node) for node in self.node_ids if node not in passed]
+        missing = [node_name(node) for node in self.nodes.unique_ids if node not in passed]
         if missing:
-            raise DbtError(f"dbt {self.command} did not pass {', '.join(missing)}; see above.")
+            raise DbtError(
+                f"dbt {self.nodes.command} did not pass {', '.join(missing)}; see above."
+            )
 
     def _verdict(self, task_instance: Any) -> Verdict | None:
         told = task_instance.xcom_pull(
-            task_ids=self.build_task_id, key=verdict_key(task_instance.task_id)
+            task_ids=BUILD_TASK_ID, key=verdict_key(task_instance.task_id)
         )
         return None if told is None else Verdict.from_xcom(told)
 
     def _build(self, task_instance: Any) -> Build:
         run_id = task_instance.run_id
         states = task_instance.get_task_states(
-            dag_id=task_instance.dag_id, task_ids=[self.build_task_id], run_ids=[run_id]
+            dag_id=task_instance.dag_id, task_ids=[BUILD_TASK_ID], run_ids=[run_id]
         )
-        build = Build(states.get(run_id, {}).get(self.build_task_id))
+        build = Build(states.get(run_id, {}).get(BUILD_TASK_ID))
         if not build.is_over:
             return build
-        told = task_instance.xcom_pull(task_ids=self.build_task_id, key=RUN_STARTED_KEY)
+        told = task_instance.xcom_pull(task_ids=BUILD_TASK_ID, key=RUN_STARTED_KEY)
         return replace(build, run_started_at=told)
 
 

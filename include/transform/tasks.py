@@ -11,8 +11,8 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from include.alerts.callbacks import on_run_success
 from include.settings import DuckDBSettings, current_settings
-from include.transform.cosmos_config import BUILD_TASK_ID
 from include.transform.manifest import load_manifest
+from include.transform.node_task import BUILD_TASK_ID
 
 log = logging.getLogger(__name__)
 

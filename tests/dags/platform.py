@@ -181,8 +181,8 @@ def running_platform(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 def _build_manifest(repository: Path) -> None:
-    from include.transform.dbt_command import DbtProject
     from include.transform.manifest import build_manifest
+    from include.transform.project import DbtProject
 
     dbt = repository / "dbt"
     warehouse = repository.parent / "data" / "dbt_dev.duckdb"

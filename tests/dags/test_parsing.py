@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from include.settings import CODE_ROOT, Environment
-from include.transform.dbt_command import DbtProject
 from include.transform.manifest import build_manifest
+from include.transform.project import DbtProject
 
 # Of the processor, so a busy machine does not fail it. The first parse imports Cosmos and what it
 # brings, the second is what a dag-processor pays each time.

@@ -14,9 +14,9 @@ from airflow.sdk import DAG
 
 from include.alerts.callbacks import on_run_failure, on_run_success, on_task_failure
 from include.settings import CODE_ROOT, Environment
-from include.transform.dbt_command import DbtProject
 from include.transform.manifest import build_manifest
 from include.transform.node_task import DbtNodeOperator
+from include.transform.project import DbtProject
 
 DAG_IDS = ("ingest_apis", "ingest_files", "transform")
 LAYERS = {"ingest", "transform"}

@@ -12,8 +12,8 @@ from cosmos.airflow.dag import DbtDag
 from include.dag_defaults import Layer, dag_arguments
 from include.settings import Environment, Settings, load_settings
 from include.transform.cosmos_config import DbtNodeOperator, render_dbt, watched_nodes
-from include.transform.dbt_command import DbtProject
 from include.transform.manifest import Manifest, ManifestError, build_manifest, load_manifest
+from include.transform.project import DbtProject
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_every_model_has_a_task_of_its_own(dag: DbtDag, manifest: Manifest) -> N
 
 def test_models_are_grouped_by_layer(dag: DbtDag, manifest: Manifest) -> None:
     for task in tasks(dag):
-        node = manifest.nodes[task.node_ids[0]]
+        node = manifest.nodes[task.nodes.unique_ids[0]]
         if node.resource_type != "test":
             assert task.task_id.startswith(f"models.{node.layer}.{node.name}")
 

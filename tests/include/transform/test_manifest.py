@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from include.settings import CODE_ROOT
-from include.transform.dbt_command import DbtError, DbtProject
+from include.transform.dbt_command import DbtError
 from include.transform.manifest import (
     ManifestError,
     build_manifest,
     load_manifest,
     main,
-    source_fingerprint,
 )
+from include.transform.project import DbtProject
 
 SMALL_PROJECT = CODE_ROOT / "tests" / "dags" / "small_project"
 
@@ -103,18 +103,18 @@ def _add(project: DbtProject) -> None:
 def test_every_change_of_a_source_changes_the_fingerprint(
     project: DbtProject, change: Callable[[DbtProject], None]
 ) -> None:
-    before = source_fingerprint(project)
+    before = project.fingerprint()
     change(project)
-    assert source_fingerprint(project) != before
+    assert project.fingerprint() != before
 
 
 @pytest.mark.parametrize("name", ["target/manifest.json", "manifests/dev.json", "logs/dbt.log"])
 def test_what_dbt_generates_does_not_change_the_fingerprint(project: DbtProject, name: str) -> None:
-    before = source_fingerprint(project)
+    before = project.fingerprint()
     path = project.path / name
     path.parent.mkdir(exist_ok=True)
     path.write_text("{}")
-    assert source_fingerprint(project) == before
+    assert project.fingerprint() == before
 
 
 def test_the_fingerprint_does_not_depend_on_where_the_project_lies(
@@ -123,12 +123,12 @@ def test_the_fingerprint_does_not_depend_on_where_the_project_lies(
     moved = tmp_path / "elsewhere"
     shutil.copytree(project.path, moved)
     copy = DbtProject(path=moved, target="dev", manifest_path=moved / "manifests" / "dev.json")
-    assert source_fingerprint(copy) == source_fingerprint(project)
+    assert copy.fingerprint() == project.fingerprint()
 
 
 def test_targets_have_manifests_of_their_own(project: DbtProject) -> None:
     other = DbtProject(path=project.path, target="prod", manifest_path=project.manifest_path)
-    assert source_fingerprint(other) != source_fingerprint(project)
+    assert other.fingerprint() != project.fingerprint()
 
 
 def test_a_missing_manifest_says_what_to_run(tmp_path: Path) -> None:

@@ -1,0 +1,53 @@
+"""The DAG `transform`: whole where Airflow reads it, and of one task where that task runs."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from airflow.sdk import DAG, get_parsing_context
+
+from include.settings import Settings
+from include.transform.node_task import DbtNodeOperator, DbtNodes, node_task
+from include.transform.tasks import after_all, dbt_build
+
+
+def transform_dag(settings: Settings, *, schedule: Any, **dag_arguments: Any) -> DAG:
+    """The DAG, with arguments as Airflow's `DAG` takes them.
+
+    Each task's process parses the DAG file again. A task that follows the build needs nothing of
+    the others, so there the DAG consists of it alone: that saves Cosmos, the manifest and 0.2 CPU
+    seconds (a second, where each task has an interpreter of its own).
+    Raises ManifestError if the manifest has not been built and is needed.
+    """
+    task_id = get_parsing_context().task_id
+    if task_id is not None and _is_node_task(task_id):
+        return _dag_of_one(task_id, settings, dag_arguments)
+    return _whole_dag(settings, {"schedule": schedule, **dag_arguments})
+
+
+def _is_node_task(task_id: str) -> bool:
+    # The tasks of nodes are in groups, and no others are.
+    return "." in task_id
+
+
+def _whole_dag(settings: Settings, dag_arguments: dict[str, Any]) -> DAG:
+    # Imported here: Cosmos costs a second of processor time.
+    from include.transform.cosmos_config import render_dbt
+
+    with render_dbt(settings, **dag_arguments) as dag:
+        nodes = dag.tasks
+        after_all([dbt_build(), *nodes], settings.dbt_manifest_path)
+    return dag
+
+
+def _dag_of_one(task_id: str, settings: Settings, dag_arguments: dict[str, Any]) -> DAG:
+    @cache
+    def nodes() -> DbtNodes:
+        task = _whole_dag(settings, {"schedule": None, **dag_arguments}).get_task(task_id)
+        assert isinstance(task, DbtNodeOperator)
+        return task.nodes
+
+    dag = DAG(schedule=None, **dag_arguments)
+    node_task(settings, nodes, task_id=task_id, dag=dag)
+    return dag

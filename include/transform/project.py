@@ -1,0 +1,106 @@
+"""The dbt project: where it lies, its target, and what its manifest was built from."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from include.settings import CODE_ROOT, DuckDBSettings, Settings
+
+SOURCE_SUFFIXES = frozenset({".sql", ".yml", ".yaml", ".csv", ".md", ".json"})
+GENERATED_FOLDERS = frozenset({"manifests", "target", "logs", "dbt_packages"})
+# dbt reads both while it parses, so another version of either makes another manifest.
+PARSERS = ("dbt-core", "dbt-adapters")
+
+
+@dataclass(frozen=True, slots=True)
+class DbtProject:
+    """A dbt project with one of its targets.
+
+    ``environment`` holds the variables that profiles.yml reads. ``manifest_path`` is where the
+    manifest of the target is kept, with dbt's own parse cache beside it. ``database`` is the
+    warehouse's, None where it makes no difference. ``threads`` of None leaves the number to
+    profiles.yml.
+    """
+
+    path: Path
+    target: str
+    manifest_path: Path
+    environment: tuple[tuple[str, str], ...] = ()
+    database: str | None = None
+    threads: int | None = None
+
+    @property
+    def parse_cache_path(self) -> Path:
+        """The manifest in dbt's own form, from which it can be loaded whole."""
+        return self.manifest_path.with_suffix(".msgpack")
+
+    @property
+    def fingerprint_path(self) -> Path:
+        """The fingerprint of the sources that the manifest was built from."""
+        return self.manifest_path.with_suffix(".sha256")
+
+    @classmethod
+    def of_target(cls, target: str) -> DbtProject:
+        """The repository's project, for work that touches no warehouse."""
+        path = CODE_ROOT / "dbt"
+        return cls(path=path, target=target, manifest_path=path / "manifests" / f"{target}.json")
+
+    @classmethod
+    def of_settings(cls, settings: Settings) -> DbtProject:
+        """The repository's project with the warehouse that the settings name."""
+        return cls(
+            path=settings.dbt_project_path,
+            target=settings.dbt_target,
+            manifest_path=settings.dbt_manifest_path,
+            environment=_profile_variables(settings),
+            database=_database(settings),
+            threads=settings.dbt_threads,
+        )
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the target, dbt's versions and every source file's path and content."""
+        digest = hashlib.sha256(self.target.encode())
+        for parser in PARSERS:
+            digest.update(version(parser).encode())
+        for path in sorted(_sources(self.path)):
+            content = path.read_bytes()
+            name = path.relative_to(self.path).as_posix()
+            digest.update(f"\0{name}\0{len(content)}\0".encode())
+            digest.update(content)
+        return digest.hexdigest()
+
+    def has_manifest_of(self, fingerprint: str) -> bool:
+        """Whether the manifest is there and was built from the sources of this fingerprint."""
+        try:
+            built = self.fingerprint_path.read_text(encoding="ascii")
+        except FileNotFoundError:
+            return False
+        parts = (self.manifest_path, self.parse_cache_path)
+        return built == fingerprint and all(part.is_file() for part in parts)
+
+
+def _sources(root: Path) -> Iterator[Path]:
+    for folder, folders, files in os.walk(root):
+        folders[:] = [f for f in folders if f not in GENERATED_FOLDERS and not f.startswith(".")]
+        yield from (Path(folder, f) for f in files if Path(f).suffix in SOURCE_SUFFIXES)
+
+
+def _profile_variables(settings: Settings) -> tuple[tuple[str, str], ...]:
+    warehouse = settings.warehouse
+    if isinstance(warehouse, DuckDBSettings):
+        return (("VENDING_DUCKDB_PATH", str(warehouse.path)),)
+    return (
+        ("VENDING_SNOWFLAKE_DATABASE", warehouse.database),
+        ("VENDING_SNOWFLAKE_WAREHOUSE", warehouse.warehouse),
+    )
+
+
+def _database(settings: Settings) -> str:
+    warehouse = settings.warehouse
+    # DuckDB names the database of a file by the file.
+    return warehouse.path.stem if isinstance(warehouse, DuckDBSettings) else warehouse.database
