@@ -9,11 +9,13 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from include.lake import DiskLake, LakeError, Zone, open_lake
+from include.lake.object_store import ObjectLake
 from include.settings import DiskLakeSettings, load_settings
 
 
@@ -183,8 +185,25 @@ def test_a_full_disk_is_a_sentence_with_the_remedy(lake, monkeypatch):
         lake.write_bytes("staging/x", b"1")
 
 
+def test_of_two_writers_of_a_new_object_one_writes(lake):
+    assert lake.create_bytes("staging/marker", b"first")
+    assert not lake.create_bytes("staging/marker", b"second")
+
+    assert lake.read_bytes("staging/marker") == b"first"
+    assert [stored.key for stored in lake.list("staging")] == ["staging/marker"]
+
+
+def test_a_listing_can_be_bounded_by_the_time_of_change(lake, tmp_path):
+    for name, moment in (("old", 1_000), ("new", 2_000)):
+        lake.write_bytes(f"sources/{name}", b"1")
+        os.utime(tmp_path / "sources" / name, (moment, moment))
+    border = datetime.fromtimestamp(2_000, UTC)
+
+    assert [stored.key for stored in lake.list("sources", since=border)] == ["sources/new"]
+    assert [stored.key for stored in lake.list("sources", before=border)] == ["sources/old"]
+
+
 def test_the_settings_choose_the_lake(tmp_path):
     assert isinstance(open_lake(DiskLakeSettings(root=tmp_path)), DiskLake)
     cloud = load_settings({"VENDING_ENV": "staging", "VENDING_COMPANY": "acme"})
-    with pytest.raises(LakeError, match="acme-vending-data-staging"):
-        open_lake(cloud.lake)
+    assert isinstance(open_lake(cloud.lake), ObjectLake)

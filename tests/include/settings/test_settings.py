@@ -47,10 +47,12 @@ def test_staging_is_an_encrypted_bucket_and_a_snowflake_of_its_own():
         bucket="acme-vending-data-staging", connection_id="lake", encryption="AES256"
     )
     assert settings.warehouse == SnowflakeSettings(
+        environment=Environment.STAGING,
         connection_id="snowflake",
         database="VENDING_DATA_STG",
         warehouse="COMPUTE_WH_STG",
         load_schema="STAGING",
+        statement_seconds=1800,
     )
     assert (settings.ingest_schedule, settings.transform_schedule) == ("0 1 * * *", "0 3 * * *")
     assert (settings.retries, settings.dbt_threads, settings.dbt_target) == (3, 4, "staging")
@@ -76,6 +78,10 @@ def test_prod_is_encrypted_with_a_key_and_runs_an_hour_later():
         ({"VENDING_CONFORM_MEMORY_MB": "12"}, "memory_mb"),
         ({"VENDING_BATCH_FILES": "-1"}, "batch_files"),
         ({**STAGING, "VENDING_LAKE_BUCKET": "No_Bucket"}, "bucket"),
+        (
+            {**STAGING, "VENDING_LAKE_STORE": "gcs"},
+            "VENDING_LAKE_STORE is 'gcs'; set it to one of s3, r2.",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_variable(variables, message):

@@ -1,8 +1,4 @@
-"""The lake: one interface to disk and object stores.
-
-Everything in the lake has a key with forward slashes, relative to the lake's root, and the
-ledger stores keys only, so a lake can be moved. A write is complete or absent, never half there.
-"""
+"""The lake of a laptop: a folder."""
 
 from __future__ import annotations
 
@@ -11,85 +7,17 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 from uuid import uuid4
 
-from include.settings import DiskLakeSettings, LakeSettings
-
-
-class LakeError(OSError):
-    """An object cannot be read or written; the message names it and the remedy."""
-
+from include.lake.base import LakeError, StoredObject, Zone, is_within, zone_key
 
 # Where a file is made before it takes its place in the lake by a rename, on the same disk.
 SCRATCH = ".scratch"
 _SCRATCH_SECONDS = 24 * 60 * 60
-
-
-class Zone(StrEnum):
-    """The folders of the lake. Values are the folder names on disk."""
-
-    SOURCES = "sources"
-    RAW = "raw"
-    PROCESSED = "staging"
-    QUARANTINE = "quarantine"
-    ARTIFACTS = "dbt-artifacts"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """One object as a listing shows it. ``etag`` changes when the content may have changed."""
-
-    key: str
-    size_bytes: int
-    etag: str
-    modified_at: datetime
-
-
-class Lake(Protocol):
-    """What ingest and transform need of a store. Keys are relative to the lake's root."""
-
-    def key(self, zone: Zone, *parts: str) -> str:
-        """The key of an object in a zone. Raises LakeError if it would leave the zone."""
-
-    def list(self, prefix: str) -> Iterator[StoredObject]:
-        """Every object below a prefix, in no promised order; one at a time in memory.
-
-        Names that begin with a dot are not objects: they are a file manager's, or half-written.
-        """
-
-    def exists(self, key: str) -> bool: ...
-
-    def describe(self, key: str) -> StoredObject:
-        """One object as a listing would show it. Raises LakeError if it is absent."""
-
-    def open(self, key: str) -> BinaryIO:
-        """A binary stream of the object. Raises LakeError if it cannot be read."""
-
-    def read_bytes(self, key: str) -> bytes: ...
-
-    def write_bytes(self, key: str, content: bytes) -> None:
-        """Write a whole object, replacing one of the same key atomically."""
-
-    def put_file(self, path: Path, key: str) -> None:
-        """Move a local file into the lake under a key, atomically."""
-
-    def delete(self, key: str) -> None:
-        """Delete an object; one that is absent is no error."""
-
-    def local_paths(self, keys: Iterable[str]) -> AbstractContextManager[tuple[Path, ...]]:
-        """Readable local files for the keys, in their order, for as long as the block lasts.
-
-        On disk they are the objects themselves: never write to them.
-        """
-
-    def scratch(self) -> AbstractContextManager[Path]:
-        """An empty local folder that disappears with the block, on the lake's own disk in dev."""
 
 
 class DiskLake:
@@ -104,13 +32,14 @@ class DiskLake:
         self._prefix = f"{root}{os.sep}"
 
     def key(self, zone: Zone, *parts: str) -> str:
-        key = "/".join((zone.value, *parts))
-        if any(part in ("", ".", "..") for part in key.split("/")) or "\0" in key:
-            raise LakeError(f"{key!r} is not a key inside {zone.value}/; rename the file.")
-        return key
+        return zone_key(zone, parts)
 
-    def list(self, prefix: str) -> Iterator[StoredObject]:
-        yield from self._walk(self._prefix + prefix.rstrip("/"))
+    def list(
+        self, prefix: str, *, since: datetime | None = None, before: datetime | None = None
+    ) -> Iterator[StoredObject]:
+        for stored in self._walk(self._prefix + prefix.rstrip("/")):
+            if is_within(stored, since, before):
+                yield stored
 
     def exists(self, key: str) -> bool:
         return (self._root / key).is_file()
@@ -134,6 +63,23 @@ class DiskLake:
     def write_bytes(self, key: str, content: bytes) -> None:
         with self._replacing(key) as temporary:
             temporary.write_bytes(content)
+
+    def create_bytes(self, key: str, content: bytes) -> bool:
+        target = self._root / key
+        temporary = target.with_name(f".{uuid4().hex}.tmp")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(content)
+            # A link is refused where the name is taken; a rename would replace what is there.
+            target.hardlink_to(temporary)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise LakeError(_sentence(key, "write", error)) from error
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        return True
 
     def put_file(self, path: Path, key: str) -> None:
         target = self._prefix + key
@@ -220,16 +166,6 @@ class DiskLake:
         finally:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
-
-
-def open_lake(settings: LakeSettings) -> Lake:
-    """The lake that the settings name. Nothing is contacted before the first call."""
-    if isinstance(settings, DiskLakeSettings):
-        return DiskLake(settings.root)
-    raise LakeError(
-        f"The lake is the object store {settings.bucket!r}, which this release cannot open; "
-        "run with VENDING_ENV=dev."
-    )
 
 
 def _stored(key: str, status: os.stat_result) -> StoredObject:

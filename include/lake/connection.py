@@ -1,0 +1,47 @@
+"""The client of the object store, made from an Airflow connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botocore.config import Config
+
+from include.settings import ObjectLakeSettings, ObjectStore
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CONNECT_SECONDS = 10
+READ_SECONDS = 60
+# Attempts of one request; botocore waits longer after each, up to 20 s, with jitter.
+ATTEMPTS = 8
+# Files are fetched and sent by so many threads, each with a connection of its own.
+TRANSFERS = 8
+
+_CONFIG = Config(
+    connect_timeout=CONNECT_SECONDS,
+    read_timeout=READ_SECONDS,
+    retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+    max_pool_connections=TRANSFERS + 2,
+)
+# R2 refuses the checksums that boto3 sends by default since 1.36.
+_R2 = Config(
+    request_checksum_calculation="when_required",
+    response_checksum_validation="when_required",
+    s3={"addressing_style": "path"},
+)
+
+
+def s3_client(settings: ObjectLakeSettings) -> S3Client:
+    """A boto3 client for the connection of the lake.
+
+    The connection is of type ``aws``. Without login it takes the role of the machine; its extra may
+    name ``region_name``, ``role_arn`` and ``endpoint_url``, which an S3-compatible store needs, and
+    botocore's own options under ``config_kwargs``.
+    """
+    # Imported here: the provider costs a second.
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+
+    hook = AwsBaseHook(aws_conn_id=settings.connection_id, client_type="s3")
+    config = _CONFIG.merge(_R2) if settings.store is ObjectStore.R2 else _CONFIG
+    return hook.get_client_type(config=config.merge(hook.config))

@@ -1,0 +1,93 @@
+"""Where the zones of the lake lie in a bucket.
+
+raw-data/                    what vendors deliver: sales/, replenishment/, master-data/, any folder
+raw-data/versions/files/     every version of every file, as it came
+raw-data/api/                every API page, as it came
+processed-data/              conformed rows, and the documents of runs
+quarantine/                  rejected rows
+dbt-artifacts/               manifests and results
+
+Everything that may hold personal data lies below raw-data/, so that one rule restricts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from include.lake.base import LakeError, Zone
+
+
+class Classification(StrEnum):
+    """The value of the tag ``classification``, which the buckets' policies read."""
+
+    RESTRICTED = "restricted"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """One folder of the lake and its place in the bucket.
+
+    ``reserved`` names the folders in it that belong to other folders of the lake.
+    """
+
+    lake: str
+    bucket: str
+    classification: Classification
+    reserved: frozenset[str] = frozenset()
+
+    def to_bucket(self, key: str) -> str:
+        return self.bucket + key.removeprefix(self.lake)
+
+    def to_lake(self, bucket_key: str) -> str:
+        return self.lake + bucket_key.removeprefix(self.bucket)
+
+    def is_reserved(self, key: str) -> bool:
+        """Whether a key of this folder would lie in another folder's place."""
+        return key.removeprefix(f"{self.lake}/").split("/", 1)[0] in self.reserved
+
+
+API_PAGES = Folder(f"{Zone.RAW}/api", "raw-data/api", Classification.RESTRICTED)
+VERSIONS = Folder(Zone.RAW.value, "raw-data/versions", Classification.RESTRICTED)
+DELIVERIES = Folder(
+    Zone.SOURCES.value, "raw-data", Classification.RESTRICTED, frozenset({"api", "versions"})
+)
+PROCESSED = Folder(Zone.PROCESSED.value, "processed-data", Classification.INTERNAL)
+QUARANTINE = Folder(Zone.QUARANTINE.value, "quarantine", Classification.INTERNAL)
+ARTIFACTS = Folder(Zone.ARTIFACTS.value, "dbt-artifacts", Classification.INTERNAL)
+
+# A folder inside another stands before it.
+FOLDERS = (API_PAGES, VERSIONS, DELIVERIES, PROCESSED, QUARANTINE, ARTIFACTS)
+
+
+def folder_of(key: str) -> Folder:
+    """The folder that a key of the lake lies in. Raises LakeError if it lies in none."""
+    for folder in FOLDERS:
+        if f"{key}/".startswith(f"{folder.lake}/"):
+            if folder.is_reserved(key):
+                raise LakeError(
+                    f"{key!r} is not a place for deliveries: {', '.join(sorted(folder.reserved))} "
+                    "hold what the pipeline keeps; deliver to another folder."
+                )
+            return folder
+    raise LakeError(f"{key!r} lies in no zone of the lake; begin it with one of {_zones()}.")
+
+
+def bucket_key(key: str) -> str:
+    """The key in the bucket of a key of the lake. Raises LakeError."""
+    return folder_of(key).to_bucket(key)
+
+
+def folders_below(prefix: str) -> Iterator[tuple[Folder, str]]:
+    """The folders that hold objects below a prefix of the lake, each with the prefix inside it."""
+    own = folder_of(prefix)
+    yield own, prefix
+    for folder in FOLDERS:
+        if folder.lake.startswith(f"{prefix}/"):
+            yield folder, folder.lake
+
+
+def _zones() -> str:
+    return ", ".join(f"{zone}/" for zone in Zone)
