@@ -11,6 +11,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from include.contracts import SameContent
+
 
 class _Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,8 +65,7 @@ class LandedFile(_Document):
     """One immutable file version in raw, with the load_id that it will be loaded under.
 
     ``landed_on`` is the date of ``landed_at`` (UTC) in the source's time zone.
-    ``replaces`` is the load that this version retires (dataset loaded by ``replace``), if any;
-    ``replays`` the load of the same version that it retires in any case.
+    ``replaces`` is the load that this version retires (dataset loaded by ``replace``), if any.
     """
 
     load_id: int
@@ -77,7 +78,6 @@ class LandedFile(_Document):
     landed_at: datetime
     landed_on: date
     replaces: int | None = None
-    replays: int | None = None
 
 
 class UnchangedFile(_Document):
@@ -150,6 +150,7 @@ class ConformedBatch(_Document):
     unchanged: tuple[UnchangedFile, ...] = ()
     failed: tuple[FailedFile, ...] = ()
     waiting: tuple[WaitingFile, ...] = ()
+    same_content: SameContent = SameContent.LOAD
     parquet_location: str | None = None
     quarantine_location: str | None = None
 
@@ -189,7 +190,8 @@ class BatchLoad(_Document):
     """What one transaction did to the warehouse.
 
     ``load_ids`` are all loads of the batch, those that an earlier attempt loaded included.
-    ``files_known`` were in the ledger already. ``rows_loaded`` came to the raw table,
+    ``files_known`` were in the ledger already, ``files_skipped`` are new and have the content of a
+    file that is loaded under another name. ``rows_loaded`` came to the raw table,
     ``rows_retired`` left it.
     """
 
@@ -205,6 +207,7 @@ class BatchLoad(_Document):
     rows_loaded: int
     rows_retired: int
     rows_quarantined: int
+    files_skipped: int = 0
 
 
 class LoadReport(_Document):

@@ -27,7 +27,7 @@ def verify(run: IngestRun, warehouse: Warehouse) -> RunSummary:
     found = [
         problem
         for dataset, ids in load_ids.items()
-        for problem in warehouse.imbalances(dataset, ids)
+        for problem in warehouse.check(dataset, ids, run.run_id)
     ]
     if found:
         raise VerificationError(_sentence(found))

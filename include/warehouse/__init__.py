@@ -4,18 +4,22 @@
 """
 
 from include.warehouse.base import (
+    CurrentFile,
     Imbalance,
     ListedFile,
     LoadTotals,
+    ReplaySelection,
     Warehouse,
     WarehouseError,
     open_warehouse,
 )
 
 __all__ = [
+    "CurrentFile",
     "Imbalance",
     "ListedFile",
     "LoadTotals",
+    "ReplaySelection",
     "Warehouse",
     "WarehouseError",
     "open_warehouse",

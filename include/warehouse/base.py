@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Protocol
 
 from include.contracts import DatasetContract
@@ -42,6 +43,37 @@ class Imbalance:
 
 
 @dataclass(frozen=True, slots=True)
+class CurrentFile:
+    """A file that the ledger has as current, and whether it was missing at the last look."""
+
+    source_contract: str
+    object_key: str
+    is_missing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaySelection:
+    """Which current loads to conform again from raw; what is None does not restrict.
+
+    ``source`` is a vendor or the id of a source contract. ``reason`` is a reason code and
+    ``contract_version`` the version that rejected: both look at the rejected rows. Days (inclusive)
+    look at the business dates of the rows that were loaded, or at the day of landing where there
+    are none. Without days only loads with rejected rows are meant.
+    """
+
+    source: str | None = None
+    object_key: str | None = None
+    reason: str | None = None
+    contract_version: str | None = None
+    first_day: date | None = None
+    last_day: date | None = None
+
+    @property
+    def needs_rejects(self) -> bool:
+        return self.first_day is None
+
+
+@dataclass(frozen=True, slots=True)
 class LoadTotals:
     """Sums over the ledger rows of some loads; ``quarantined`` counts rows by first reason."""
 
@@ -74,8 +106,29 @@ class Warehouse(Protocol):
         Killed at any point, the warehouse holds all of the batch or nothing of it.
         """
 
-    def imbalances(self, dataset: str, load_ids: Sequence[int]) -> list[Imbalance]:
-        """The loads of which a row is missing or too many, in the raw table or in quarantine."""
+    def check(self, dataset: str, load_ids: Sequence[int], run_id: str) -> list[Imbalance]:
+        """The loads of which a row is missing or too many, in the raw table or in quarantine.
+
+        What was counted of each load is kept in ``ops.load_checks``; a check that is repeated by
+        the same run replaces its rows.
+        """
+
+    def current_files(self, source_contracts: Sequence[str]) -> Iterator[CurrentFile]:
+        """Every file that is current under one of the contracts, each once, as a stream."""
+
+    def note_missing(
+        self, gone: Sequence[CurrentFile], returned: Sequence[CurrentFile], now: datetime
+    ) -> None:
+        """Remember in the ledger which current files are gone at their source, and which are back.
+
+        ``now`` is in UTC.
+        """
+
+    def replayable(self, selection: ReplaySelection) -> Iterator[tuple[str, Candidate]]:
+        """The current loads of a selection as candidates in raw, with their contract's id.
+
+        A copy that was skipped is none of them.
+        """
 
     def totals(self, load_ids: Sequence[int]) -> LoadTotals:
         """What the ledger says of these loads, in sum."""

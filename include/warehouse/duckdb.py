@@ -17,17 +17,32 @@ import duckdb
 import pyarrow
 
 from include.contracts import DatasetContract, Dialect
-from include.contracts.raw_tables import LOAD_HISTORY, QUARANTINE
+from include.contracts.raw_tables import LOAD_HISTORY, QUARANTINE, SCHEMA_DRIFT, Table
 from include.ingest.plan import BatchLoad, Candidate, ConformedBatch, KnownVersion
 from include.lake import Lake
 from include.warehouse import duckdb_queries as queries
 from include.warehouse import schema
-from include.warehouse.base import Imbalance, ListedFile, LoadTotals, WarehouseError
+from include.warehouse.base import (
+    CurrentFile,
+    Imbalance,
+    ListedFile,
+    LoadTotals,
+    ReplaySelection,
+    WarehouseError,
+)
 from include.warehouse.duckdb_file import connect, explain_failure
-from include.warehouse.ledger import CurrentLoad, LedgerView, LoadDecision, NewLoad, decide
+from include.warehouse.ledger import (
+    CurrentLoad,
+    LedgerView,
+    LoadDecision,
+    NewLoad,
+    Original,
+    decide,
+)
 
 # Listed files that are compared with the ledger at a time: some 5 MB of names.
 _COMPARED_AT_ONCE = 20_000
+_FETCHED_AT_ONCE = 10_000
 
 
 @contextmanager
@@ -78,6 +93,8 @@ class DuckDBWarehouse:
             rows_quarantined = self._insert_quarantine(batch, decision)
             self._retire(decision, sequence, now)
             self._write_ledger(batch, decision, sequence, run_id, now)
+            self._write_drift(batch, decision, run_id, now)
+            self._settle(batch, decision, sequence, run_id, now)
             self._note_etags(batch)
         return BatchLoad(
             batch_id=batch.batch_id,
@@ -92,12 +109,58 @@ class DuckDBWarehouse:
             rows_loaded=rows_loaded,
             rows_retired=rows_retired,
             rows_quarantined=rows_quarantined,
+            files_skipped=sum(load.is_skipped for load in decision.new),
         )
 
-    def imbalances(self, dataset: str, load_ids: Sequence[int]) -> list[Imbalance]:
-        with self._explained("checking the loads"):
-            rows = self._fetch(queries.IMBALANCES.format(dataset=dataset), {"load_ids": load_ids})
+    def check(self, dataset: str, load_ids: Sequence[int], run_id: str) -> list[Imbalance]:
+        now = _naive(datetime.now(UTC))
+        with self._transaction("checking the loads"):
+            self._connection.execute(
+                "DELETE FROM ops.load_checks WHERE run_id = $run_id "
+                "AND load_id IN (SELECT unnest($load_ids::BIGINT[]))",
+                {"run_id": run_id, "load_ids": load_ids},
+            )
+            self._connection.execute(
+                queries.CHECK.format(dataset=dataset),
+                {"run_id": run_id, "now": now, "load_ids": load_ids},
+            )
+            rows = self._fetch(queries.IMBALANCES, {"run_id": run_id, "load_ids": load_ids})
         return [Imbalance(*row) for row in rows]
+
+    def current_files(self, source_contracts: Sequence[str]) -> Iterator[CurrentFile]:
+        rows = self._stream(queries.CURRENT_FILES, {"contracts": list(source_contracts)})
+        return (CurrentFile(*row) for row in rows)
+
+    def note_missing(
+        self, gone: Sequence[CurrentFile], returned: Sequence[CurrentFile], now: datetime
+    ) -> None:
+        with self._transaction("noting removed files"):
+            for files, missing_since in ((gone, _naive(now)), (returned, None)):
+                columns = {
+                    "source_contract": [file.source_contract for file in files],
+                    "object_key": [file.object_key for file in files],
+                }
+                with self._view_of("noted", **columns):
+                    self._connection.execute(
+                        "UPDATE ops.load_history SET missing_since = $missing_since FROM noted "
+                        "WHERE load_history.source_contract = noted.source_contract "
+                        "AND load_history.object_key = noted.object_key AND is_current",
+                        {"missing_since": missing_since},
+                    )
+
+    def replayable(self, selection: ReplaySelection) -> Iterator[tuple[str, Candidate]]:
+        rows = self._stream(
+            queries.REPLAYABLE,
+            {
+                "source": selection.source,
+                "object_key": selection.object_key,
+                "reason": selection.reason,
+                "contract_version": selection.contract_version,
+                "first_day": selection.first_day,
+                "last_day": selection.last_day,
+            },
+        )
+        return map(_candidate, rows)
 
     def totals(self, load_ids: Sequence[int]) -> LoadTotals:
         with self._explained("adding up the loads"):
@@ -125,6 +188,15 @@ class DuckDBWarehouse:
         with self._view_of("listed", **columns):
             return self._fetch(queries.COMPARE)
 
+    def _stream(
+        self, statement: str, parameters: Mapping[str, object]
+    ) -> Iterator[tuple[Any, ...]]:
+        """The rows of a result of any size; nothing else may use the connection meanwhile."""
+        with self._explained("reading the ledger"):
+            result = self._connection.execute(statement, parameters)
+            while rows := result.fetchmany(_FETCHED_AT_ONCE):
+                yield from rows
+
     def _take_lock(self, run_id: str, now: datetime) -> int:
         [(sequence,)] = self._fetch(
             "UPDATE ops.load_lock SET ledger_seq = ledger_seq + 1, holder = $run_id, "
@@ -138,18 +210,26 @@ class DuckDBWarehouse:
         columns = {
             "load_id": [file.load_id for file in landed],
             "object_key": [file.object_key for file in landed],
+            "checksum": [file.checksum for file in landed],
         }
+        contract = {"source_contract": batch.source_contract}
         with self._view_of("batch_files", **columns):
             known = self._fetch(
                 "SELECT load_id FROM ops.load_history SEMI JOIN batch_files USING (load_id)"
             )
-            current = self._fetch(queries.CURRENT, {"source_contract": batch.source_contract})
+            current = self._fetch(queries.CURRENT, contract)
+            copied = self._fetch(queries.ORIGINALS, contract)
+        originals: dict[str, list[Original]] = {}
+        for checksum, load_id, object_key in copied:
+            originals.setdefault(checksum, []).append(Original(load_id, object_key))
         return LedgerView(
             known=frozenset(load_id for (load_id,) in known),
             current={
                 key: CurrentLoad(load_id, landed_at.replace(tzinfo=UTC))
-                for key, load_id, landed_at in current
+                for key, load_id, landed_at, _ in current
             },
+            versions={raw_location: load_id for _, load_id, _, raw_location in current},
+            originals=originals,
         )
 
     def _insert_rows(
@@ -162,9 +242,9 @@ class DuckDBWarehouse:
             columns,
             batch.parquet_location,
             "_load_id",
-            [load.load_id for load in decision.current],
+            [load.load_id for load in decision.loaded],
         )
-        promised = sum(load.file.rows_conformed for load in decision.current)
+        promised = sum(load.file.rows_conformed for load in decision.loaded)
         if inserted != promised:
             raise WarehouseError(
                 f"Batch {batch.batch_id} promises {promised} rows for raw.{dataset.name} and "
@@ -178,7 +258,7 @@ class DuckDBWarehouse:
             ", ".join(column.name for column in QUARANTINE.columns),
             batch.quarantine_location,
             "load_id",
-            [load.load_id for load in decision.new],
+            [load.load_id for load in decision.rejecting],
         )
 
     def _insert_parquet(
@@ -230,12 +310,46 @@ class DuckDBWarehouse:
         if not decision.new:
             return
         rows = [_ledger_row(batch, load, sequence, run_id, now) for load in decision.new]
-        names = [column.name for column in LOAD_HISTORY.columns]
+        self._insert(LOAD_HISTORY, rows)
+
+    def _write_drift(
+        self, batch: ConformedBatch, decision: LoadDecision, run_id: str, now: datetime
+    ) -> None:
+        rows = [row for load in decision.new for row in _drift_rows(batch, load, run_id, now)]
+        if rows:
+            self._insert(SCHEMA_DRIFT, rows)
+
+    def _insert(self, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+        names = [column.name for column in table.columns]
         columns = {name: [row[name] for row in rows] for name in names}
-        with self._view_of("ledger_rows", **columns):
+        with self._view_of("new_rows", **columns):
             listed = ", ".join(names)
             self._connection.execute(
-                f"INSERT INTO ops.load_history ({listed}) SELECT {listed} FROM ledger_rows"
+                f"INSERT INTO ops.{table.name} ({listed}) SELECT {listed} FROM new_rows"
+            )
+
+    def _settle(
+        self,
+        batch: ConformedBatch,
+        decision: LoadDecision,
+        sequence: int,
+        run_id: str,
+        now: datetime,
+    ) -> None:
+        """Mark rejections that a new load resolved, and copies whose original has gone."""
+        if not decision.new:
+            return
+        columns = {"object_key": [load.file.landed.object_key for load in decision.new]}
+        with self._view_of("batch_files", **columns):
+            self._connection.execute(
+                queries.RESOLVE,
+                {"source_contract": batch.source_contract, "run_id": run_id, "now": now},
+            )
+        if decision.retired:
+            retired = {"retired": [retirement.load_id for retirement in decision.retired]}
+            self._connection.execute(queries.FOLLOW_ORIGINALS, retired)
+            self._connection.execute(
+                queries.RETURN_COPIES, retired | {"sequence": sequence, "now": now}
             )
 
     def _note_etags(self, batch: ConformedBatch) -> None:
@@ -287,7 +401,8 @@ class DuckDBWarehouse:
 
 
 def _candidate(row: tuple[Any, ...]) -> tuple[str, Candidate]:
-    contract, object_key, location, size_bytes, etag, raw_location, earlier_loads, latest = row
+    contract, object_key, location, size_bytes, etag, raw_location, earlier_loads, latest = row[:8]
+    landed_at = row[8] if len(row) > 8 else None
     return contract, Candidate(
         object_key=object_key,
         location=location,
@@ -296,6 +411,7 @@ def _candidate(row: tuple[Any, ...]) -> tuple[str, Candidate]:
         earlier_loads=earlier_loads,
         current=None if latest is None else KnownVersion(**latest),
         raw_location=raw_location,
+        landed_at=None if landed_at is None else landed_at.replace(tzinfo=UTC),
     )
 
 
@@ -303,6 +419,7 @@ def _ledger_row(
     batch: ConformedBatch, load: NewLoad, sequence: int, run_id: str, now: datetime
 ) -> dict[str, object]:
     file, landed = load.file, load.file.landed
+    rows_duplicate = file.rows_read if load.is_skipped else file.rows_duplicate
     return {
         "load_id": landed.load_id,
         "source": batch.source,
@@ -320,9 +437,9 @@ def _ledger_row(
         "business_date_from": file.business_date_from,
         "business_date_to": file.business_date_to,
         "rows_read": file.rows_read,
-        "rows_conformed": file.rows_conformed,
-        "rows_quarantined": file.rows_quarantined,
-        "rows_duplicate": file.rows_duplicate,
+        "rows_conformed": 0 if load.is_skipped else file.rows_conformed,
+        "rows_quarantined": 0 if load.is_skipped else file.rows_quarantined,
+        "rows_duplicate": rows_duplicate,
         "is_current": load.is_current,
         "loaded_seq": sequence,
         "retired_seq": None if load.is_current else sequence,
@@ -332,10 +449,37 @@ def _ledger_row(
         "retired_at": None if load.is_current else now,
         "raw_location": landed.raw_location,
         "parquet_location": batch.parquet_location,
-        "same_as": None,
-        "note": None,
+        "same_as": load.same_as.load_id if load.same_as else None,
+        "note": _note(load),
         "missing_since": None,
     }
+
+
+def _note(load: NewLoad) -> str | None:
+    if load.same_as is None:
+        return None
+    outcome = "was skipped" if load.is_skipped else "was loaded as well"
+    return f"Has the content of {load.same_as.object_key}, and {outcome}."
+
+
+def _drift_rows(
+    batch: ConformedBatch, load: NewLoad, run_id: str, now: datetime
+) -> Iterator[dict[str, object]]:
+    for drift in load.file.drift:
+        yield {
+            "load_id": load.load_id,
+            "source": batch.source,
+            "source_contract": batch.source_contract,
+            "dataset": batch.dataset,
+            "object_key": load.file.landed.object_key,
+            "kind": drift.kind.value,
+            "column_name": drift.column,
+            "expected": drift.expected,
+            "found": drift.found,
+            "contract_version": batch.contract_version,
+            "run_id": run_id,
+            "detected_at": now,
+        }
 
 
 def _naive(moment: datetime) -> datetime:

@@ -37,14 +37,173 @@ WHERE versions.latest IS NULL OR versions.latest.etag <> listed.etag
 """
 
 CURRENT = """
-SELECT load_history.object_key, load_history.load_id, load_history.landed_at
+SELECT
+    load_history.object_key,
+    load_history.load_id,
+    load_history.landed_at,
+    load_history.raw_location
 FROM ops.load_history
 SEMI JOIN batch_files USING (object_key)
 WHERE load_history.source_contract = $source_contract AND load_history.is_current
 """
 
+# A copy that was skipped holds no rows, so it is no original.
+ORIGINALS = """
+SELECT load_history.checksum, load_history.load_id, load_history.object_key
+FROM ops.load_history
+SEMI JOIN batch_files USING (checksum)
+WHERE load_history.source_contract = $source_contract
+    AND load_history.is_current
+    AND NOT (load_history.same_as IS NOT NULL AND load_history.rows_conformed = 0)
+ORDER BY load_history.loaded_seq, load_history.object_key
+"""
+
+# Each open rejection of an earlier load of a file is resolved by the current load of the file: by
+# the same version conformed again, else by a later version. A version that failed whole and now
+# fails in some rows is accepted; those rows have rejections of their own.
+RESOLVE = """
+WITH versions AS (
+    SELECT load_history.*
+    FROM ops.load_history
+    SEMI JOIN batch_files USING (object_key)
+    WHERE load_history.source_contract = $source_contract
+),
+
+resolvers AS (
+    SELECT
+        earlier.load_id,
+        later.load_id AS resolved_by,
+        earlier.raw_location = later.raw_location AS is_same_version
+    FROM versions AS earlier
+    INNER JOIN versions AS later
+        ON earlier.object_key = later.object_key AND earlier.load_id <> later.load_id
+    WHERE later.is_current AND (
+        NOT earlier.is_current
+        OR earlier.landed_at < later.landed_at
+        OR earlier.raw_location = later.raw_location
+    )
+    QUALIFY row_number() OVER (
+        PARTITION BY earlier.load_id
+        ORDER BY (earlier.raw_location = later.raw_location) DESC, later.landed_at DESC,
+            later.loaded_seq DESC
+    ) = 1
+),
+
+rejected_again AS (
+    SELECT load_id, row_number
+    FROM ops.quarantine
+    WHERE load_id IN (SELECT resolved_by FROM resolvers)
+),
+
+resolved AS (
+    SELECT
+        resolvers.load_id,
+        resolvers.resolved_by,
+        rejections.row_number,
+        CASE
+            WHEN NOT resolvers.is_same_version THEN 'replaced'
+            WHEN EXISTS (
+                SELECT 1
+                FROM rejected_again AS again
+                WHERE again.load_id = resolvers.resolved_by AND (
+                    again.row_number IS NULL OR again.row_number = rejections.row_number
+                )
+            ) THEN 'rejected_again'
+            ELSE 'accepted'
+        END AS resolution
+    FROM resolvers
+    INNER JOIN ops.quarantine AS rejections USING (load_id)
+    WHERE rejections.resolution IS NULL
+)
+
+UPDATE ops.quarantine
+SET
+    resolution = resolved.resolution,
+    resolved_by = resolved.resolved_by,
+    resolved_run_id = $run_id,
+    resolved_at = $now
+FROM resolved
+WHERE quarantine.load_id = resolved.load_id
+    AND quarantine.row_number IS NOT DISTINCT FROM resolved.row_number
+"""
+
+# A copy follows its original to the load that replays it.
+FOLLOW_ORIGINALS = """
+UPDATE ops.load_history
+SET same_as = later.load_id
+FROM ops.load_history AS earlier, ops.load_history AS later
+WHERE load_history.same_as = earlier.load_id
+    AND load_history.is_current
+    AND earlier.load_id IN (SELECT unnest($retired::BIGINT[]))
+    AND earlier.replaced_by = later.load_id
+    AND earlier.checksum = later.checksum
+"""
+
+# The rows of a copy that was skipped have left with its original: discovery finds the copy as new.
+RETURN_COPIES = """
+UPDATE ops.load_history
+SET is_current = false, retired_seq = $sequence, retired_at = $now
+WHERE is_current AND rows_conformed = 0 AND same_as IN (SELECT unnest($retired::BIGINT[]))
+"""
+
+CURRENT_FILES = """
+SELECT source_contract, object_key, bool_and(missing_since IS NOT NULL) AS is_missing
+FROM ops.load_history
+WHERE is_current AND source_contract IN (SELECT unnest($contracts::VARCHAR[]))
+GROUP BY source_contract, object_key
+"""
+
+# As COMPARE gives candidates, with the time of landing behind.
+REPLAYABLE = """
+WITH rejecting AS (
+    SELECT DISTINCT load_id
+    FROM ops.quarantine
+    WHERE ($reason IS NULL OR contains(reasons, '"' || $reason || '"'))
+        AND ($contract_version IS NULL OR contract_version = $contract_version)
+),
+
+versions AS (
+    SELECT source_contract, object_key, count(*) AS earlier_loads
+    FROM ops.load_history
+    GROUP BY source_contract, object_key
+)
+
+SELECT
+    loads.source_contract,
+    loads.object_key,
+    loads.raw_location AS location,
+    loads.size_bytes,
+    loads.etag,
+    loads.raw_location,
+    versions.earlier_loads,
+    struct_pack(
+        load_id := loads.load_id,
+        checksum := loads.checksum,
+        etag := loads.etag,
+        generation := loads.generation,
+        contract_fingerprint := loads.contract_fingerprint
+    ) AS latest,
+    loads.landed_at
+FROM ops.load_history AS loads
+INNER JOIN versions
+    ON loads.source_contract = versions.source_contract AND loads.object_key = versions.object_key
+WHERE loads.is_current
+    AND NOT (loads.same_as IS NOT NULL AND loads.rows_conformed = 0)
+    AND ($source IS NULL OR $source IN (loads.source, loads.source_contract))
+    AND ($object_key IS NULL OR loads.object_key = $object_key)
+    AND CASE
+        WHEN $first_day::DATE IS NULL
+            THEN loads.load_id IN (SELECT rejecting.load_id FROM rejecting)
+        ELSE
+            coalesce(loads.business_date_from, loads.landed_on) <= $last_day::DATE
+            AND coalesce(loads.business_date_to, loads.landed_on) >= $first_day::DATE
+    END
+ORDER BY loads.source_contract, loads.object_key, loads.loaded_seq
+"""
+
 # A rejected row is one record of quarantine, a rejected file one record for all of its rows.
-IMBALANCES = """
+CHECK = """
+INSERT INTO ops.load_checks BY NAME
 WITH loads AS (
     SELECT *
     FROM ops.load_history
@@ -77,6 +236,7 @@ compared AS (
         if(loads.is_current, loads.rows_conformed, 0) AS rows_expected,
         coalesce(stored.row_count, 0) AS rows_stored,
         loads.rows_quarantined,
+        loads.rows_duplicate,
         coalesce(rejected.row_count, 0) AS rows_rejected,
         coalesce(rejected.is_whole_file, false) AS is_whole_file
     FROM loads
@@ -86,24 +246,41 @@ compared AS (
 
 SELECT
     load_id,
-    object_key,
-    format('read {{}} rows and accounts for {{}}', rows_read, rows_accounted)
-FROM compared
-WHERE rows_read <> rows_accounted
-UNION ALL
-SELECT
-    load_id,
-    object_key,
-    format('has {{}} rows in raw.{dataset} instead of {{}}', rows_stored, rows_expected)
-FROM compared
-WHERE rows_stored <> rows_expected
-UNION ALL
-SELECT
-    load_id,
-    object_key,
-    format('has {{}} rows in quarantine instead of {{}}', rows_rejected, rows_quarantined)
-FROM compared
-WHERE NOT is_whole_file AND rows_rejected <> rows_quarantined
+    $run_id AS run_id,
+    $now AS checked_at,
+    rows_read,
+    rows_stored AS rows_loaded,
+    if(is_whole_file, rows_quarantined, rows_rejected) AS rows_quarantined,
+    rows_duplicate,
+    problem IS NULL AS is_balanced,
+    problem
+FROM (
+    SELECT
+        *,
+        CASE
+            WHEN rows_read <> rows_accounted
+                THEN format('read {{}} rows and accounts for {{}}', rows_read, rows_accounted)
+            WHEN rows_stored <> rows_expected
+                THEN format(
+                    'has {{}} rows in raw.{dataset} instead of {{}}', rows_stored, rows_expected
+                )
+            WHEN NOT is_whole_file AND rows_rejected <> rows_quarantined
+                THEN format(
+                    'has {{}} rows in quarantine instead of {{}}', rows_rejected, rows_quarantined
+                )
+        END AS problem
+    FROM compared
+)
+"""
+
+IMBALANCES = """
+SELECT load_checks.load_id, load_history.object_key, load_checks.problem
+FROM ops.load_checks
+INNER JOIN ops.load_history USING (load_id)
+WHERE NOT load_checks.is_balanced
+    AND load_checks.run_id = $run_id
+    AND load_checks.load_id IN (SELECT unnest($load_ids::BIGINT[]))
+ORDER BY load_history.object_key
 """
 
 TOTALS = """

@@ -5,11 +5,11 @@ Pure, so that every engine follows the same rules; an engine only reads and writ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from include.contracts import LoadMode
+from include.contracts import LoadMode, SameContent
 from include.ingest.plan import ConformedBatch, ConformedFile
 
 
@@ -22,23 +22,40 @@ class CurrentLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class Original:
+    """A load that brought a content first, and the name it came under."""
+
+    load_id: int
+    object_key: str
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerView:
     """What the ledger says about a batch, read after the lock was taken.
 
     ``known`` are the batch's load_ids that it has already; ``current`` the current load of each
-    object key under the batch's source contract.
+    object key under the batch's source contract, ``versions`` the current load of each raw
+    location, and ``originals`` the current loads that hold rows, by checksum, oldest first.
     """
 
     known: frozenset[int]
     current: Mapping[str, CurrentLoad]
+    versions: Mapping[str, int] = field(default_factory=dict)
+    originals: Mapping[str, Sequence[Original]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class NewLoad:
-    """A ledger row to write. With ``replaced_by`` it is history at once: a newer version is in."""
+    """A ledger row to write.
+
+    With ``replaced_by`` it is history at once: a newer version is in. ``same_as`` is a load of the
+    same content under another name; if it ``is_skipped``, all of its rows are duplicates of that.
+    """
 
     file: ConformedFile
     replaced_by: int | None = None
+    same_as: Original | None = None
+    is_skipped: bool = False
 
     @property
     def load_id(self) -> int:
@@ -63,8 +80,14 @@ class LoadDecision:
     retired: tuple[Retirement, ...]
 
     @property
-    def current(self) -> tuple[NewLoad, ...]:
-        return tuple(load for load in self.new if load.is_current)
+    def loaded(self) -> tuple[NewLoad, ...]:
+        """The new loads whose rows go to the raw table."""
+        return tuple(load for load in self.new if load.is_current and not load.is_skipped)
+
+    @property
+    def rejecting(self) -> tuple[NewLoad, ...]:
+        """The new loads whose rejected rows go to quarantine."""
+        return tuple(load for load in self.new if not load.is_skipped)
 
 
 def decide(batch: ConformedBatch, load_mode: LoadMode, ledger: LedgerView) -> LoadDecision:
@@ -73,11 +96,26 @@ def decide(batch: ConformedBatch, load_mode: LoadMode, ledger: LedgerView) -> Lo
     A load that is there already changes nothing. Under ``replace`` a version retires the one that
     it was planned to replace. If the ledger has moved on since, the version that landed last is the
     current one, whatever order the batches come in: two runs that planned from the same state end
-    with the same rows. Under ``append`` every version stays.
+    with the same rows. Under ``append`` every version stays, and is current once: a replay of a
+    version retires the load of it that is there.
     """
     fresh = [file for file in batch.files if file.landed.load_id not in ledger.known]
-    if load_mode is LoadMode.APPEND:
-        return LoadDecision(tuple(NewLoad(file) for file in fresh), ())
+    appends = load_mode is LoadMode.APPEND
+    decision = _append(fresh, ledger) if appends else _replace(fresh, ledger)
+    return LoadDecision(_recognise_copies(decision, batch.same_content, ledger), decision.retired)
+
+
+def _append(fresh: Iterable[ConformedFile], ledger: LedgerView) -> LoadDecision:
+    new = tuple(NewLoad(file) for file in fresh)
+    retired = tuple(
+        Retirement(ledger.versions[load.file.landed.raw_location], load.load_id)
+        for load in new
+        if load.file.landed.raw_location in ledger.versions
+    )
+    return LoadDecision(new, retired)
+
+
+def _replace(fresh: Iterable[ConformedFile], ledger: LedgerView) -> LoadDecision:
     by_key: dict[str, list[ConformedFile]] = {}
     for file in fresh:
         by_key.setdefault(file.landed.object_key, []).append(file)
@@ -92,6 +130,29 @@ def decide(batch: ConformedBatch, load_mode: LoadMode, ledger: LedgerView) -> Lo
         if current is not None and current.load_id != winner:
             retired.append(Retirement(current.load_id, winner))
     return LoadDecision(tuple(new), tuple(retired))
+
+
+def _recognise_copies(
+    decision: LoadDecision, same_content: SameContent, ledger: LedgerView
+) -> tuple[NewLoad, ...]:
+    """The new loads, those of a content that is loaded under another name marked as copies."""
+    retired = {retirement.load_id for retirement in decision.retired}
+    originals = {
+        checksum: [original for original in loads if original.load_id not in retired]
+        for checksum, loads in ledger.originals.items()
+    }
+    marked: list[NewLoad] = []
+    for load in decision.new:
+        landed = load.file.landed
+        candidates = originals.setdefault(landed.checksum, [])
+        others = [each for each in candidates if each.object_key != landed.object_key]
+        if load.is_current and others:
+            is_skipped = same_content is SameContent.SKIP
+            load = replace(load, same_as=others[0], is_skipped=is_skipped)
+        if load.is_current and not load.is_skipped:
+            candidates.append(Original(load.load_id, landed.object_key))
+        marked.append(load)
+    return tuple(marked)
 
 
 def _last_landed(versions: Iterable[ConformedFile], current: CurrentLoad | None) -> int:

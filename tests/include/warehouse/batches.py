@@ -11,9 +11,15 @@ from decimal import Decimal
 import pyarrow
 import pyarrow.parquet
 
-from include.contracts import load_catalog
+from include.contracts import SameContent, load_catalog
 from include.ingest.landing import load_id
-from include.ingest.plan import ConformedBatch, ConformedFile, LandedFile, UnchangedFile
+from include.ingest.plan import (
+    ColumnDrift,
+    ConformedBatch,
+    ConformedFile,
+    LandedFile,
+    UnchangedFile,
+)
 from include.lake import Lake
 
 SALES = "fleet.sales"
@@ -33,6 +39,7 @@ class Version:
     landed_at: datetime = NOON
     replaces: int | None = None
     contract: str = SALES
+    drift: tuple[ColumnDrift, ...] = ()
 
     @property
     def checksum(self) -> str:
@@ -66,6 +73,7 @@ class Version:
             rows_conformed=self.rows,
             rows_quarantined=self.rejected,
             rows_duplicate=0,
+            drift=self.drift,
         )
 
 
@@ -82,6 +90,7 @@ class BatchMaker:
         batch_id: str = "batch-1",
         unchanged: Sequence[UnchangedFile] = (),
         contract: str = SALES,
+        same_content: SameContent = SameContent.LOAD,
     ) -> ConformedBatch:
         source = load_catalog().source(contract)
         dataset = source.dataset.name
@@ -100,6 +109,7 @@ class BatchMaker:
             contract_fingerprint=source.fingerprint,
             files=tuple(version.conformed() for version in versions),
             unchanged=tuple(unchanged),
+            same_content=same_content,
             parquet_location=parquet_location if rows else None,
             quarantine_location=quarantine_location if rejects else None,
         )

@@ -326,12 +326,19 @@ def test_a_lost_row_and_a_row_too_many_are_found(closed, lake, make_batch):
         connection.execute("DELETE FROM ops.quarantine")
 
     with open_warehouse(closed.warehouse, lake) as warehouse:
-        found = warehouse.imbalances("sales", [lost.load_id, whole.load_id])
+        found = warehouse.check("sales", [lost.load_id, whole.load_id], "run")
+        again = warehouse.check("sales", [lost.load_id, whole.load_id], "run")
 
-    assert {(imbalance.load_id, imbalance.problem) for imbalance in found} == {
-        (lost.load_id, "has 2 rows in raw.sales instead of 3"),
-        (lost.load_id, "has 0 rows in quarantine instead of 1"),
-    }
+    problem = "has 2 rows in raw.sales instead of 3"
+    assert [(imbalance.load_id, imbalance.problem) for imbalance in found] == [
+        (lost.load_id, problem)
+    ]
+    assert again == found
+    assert rows(
+        closed,
+        "SELECT rows_read, rows_loaded, rows_quarantined, problem FROM ops.load_checks "
+        "ORDER BY rows_read DESC",
+    ) == [(4, 2, 0, problem), (3, 3, 0, None)]
 
 
 def test_totals_count_quarantined_rows_by_their_first_reason(warehouse, make_batch):
