@@ -31,14 +31,8 @@ from include.warehouse.base import (
     WarehouseError,
 )
 from include.warehouse.duckdb_file import connect, explain_failure
-from include.warehouse.ledger import (
-    CurrentLoad,
-    LedgerView,
-    LoadDecision,
-    NewLoad,
-    Original,
-    decide,
-)
+from include.warehouse.ledger import CurrentLoad, LedgerView, LoadDecision, Original, decide
+from include.warehouse.rows import batch_load, drift_rows, ledger_row, naive
 
 # Listed files that are compared with the ledger at a time: some 5 MB of names.
 _COMPARED_AT_ONCE = 20_000
@@ -84,7 +78,7 @@ class DuckDBWarehouse:
                 yield _candidate(row)
 
     def load(self, batch: ConformedBatch, dataset: DatasetContract, run_id: str) -> BatchLoad:
-        now = _naive(datetime.now(UTC))
+        now = naive(datetime.now(UTC))
         with self._transaction(f"loading batch {batch.batch_id}"):
             sequence = self._take_lock(run_id, now)
             decision = decide(batch, dataset.load_mode, self._view(batch))
@@ -96,24 +90,10 @@ class DuckDBWarehouse:
             self._write_drift(batch, decision, run_id, now)
             self._settle(batch, decision, sequence, run_id, now)
             self._note_etags(batch)
-        return BatchLoad(
-            batch_id=batch.batch_id,
-            source_contract=batch.source_contract,
-            dataset=batch.dataset,
-            ledger_seq=sequence,
-            load_ids=tuple(file.landed.load_id for file in batch.files),
-            files_loaded=len(decision.new),
-            files_known=len(batch.files) - len(decision.new),
-            files_unchanged=len(batch.unchanged),
-            loads_retired=len(decision.retired),
-            rows_loaded=rows_loaded,
-            rows_retired=rows_retired,
-            rows_quarantined=rows_quarantined,
-            files_skipped=sum(load.is_skipped for load in decision.new),
-        )
+        return batch_load(batch, decision, sequence, rows_loaded, rows_retired, rows_quarantined)
 
     def check(self, dataset: str, load_ids: Sequence[int], run_id: str) -> list[Imbalance]:
-        now = _naive(datetime.now(UTC))
+        now = naive(datetime.now(UTC))
         with self._transaction("checking the loads"):
             self._connection.execute(
                 "DELETE FROM ops.load_checks WHERE run_id = $run_id "
@@ -135,7 +115,7 @@ class DuckDBWarehouse:
         self, gone: Sequence[CurrentFile], returned: Sequence[CurrentFile], now: datetime
     ) -> None:
         with self._transaction("noting removed files"):
-            for files, missing_since in ((gone, _naive(now)), (returned, None)):
+            for files, missing_since in ((gone, naive(now)), (returned, None)):
                 columns = {
                     "source_contract": [file.source_contract for file in files],
                     "object_key": [file.object_key for file in files],
@@ -309,13 +289,13 @@ class DuckDBWarehouse:
     ) -> None:
         if not decision.new:
             return
-        rows = [_ledger_row(batch, load, sequence, run_id, now) for load in decision.new]
+        rows = [ledger_row(batch, load, sequence, run_id, now) for load in decision.new]
         self._insert(LOAD_HISTORY, rows)
 
     def _write_drift(
         self, batch: ConformedBatch, decision: LoadDecision, run_id: str, now: datetime
     ) -> None:
-        rows = [row for load in decision.new for row in _drift_rows(batch, load, run_id, now)]
+        rows = [row for load in decision.new for row in drift_rows(batch, load, run_id, now)]
         if rows:
             self._insert(SCHEMA_DRIFT, rows)
 
@@ -413,75 +393,3 @@ def _candidate(row: tuple[Any, ...]) -> tuple[str, Candidate]:
         raw_location=raw_location,
         landed_at=None if landed_at is None else landed_at.replace(tzinfo=UTC),
     )
-
-
-def _ledger_row(
-    batch: ConformedBatch, load: NewLoad, sequence: int, run_id: str, now: datetime
-) -> dict[str, object]:
-    file, landed = load.file, load.file.landed
-    rows_duplicate = file.rows_read if load.is_skipped else file.rows_duplicate
-    return {
-        "load_id": landed.load_id,
-        "source": batch.source,
-        "source_contract": batch.source_contract,
-        "dataset": batch.dataset,
-        "contract_version": batch.contract_version,
-        "contract_fingerprint": batch.contract_fingerprint,
-        "object_key": landed.object_key,
-        "size_bytes": landed.size_bytes,
-        "checksum": landed.checksum,
-        "etag": landed.etag,
-        "generation": landed.generation,
-        "landed_at": _naive(landed.landed_at),
-        "landed_on": landed.landed_on,
-        "business_date_from": file.business_date_from,
-        "business_date_to": file.business_date_to,
-        "rows_read": file.rows_read,
-        "rows_conformed": 0 if load.is_skipped else file.rows_conformed,
-        "rows_quarantined": 0 if load.is_skipped else file.rows_quarantined,
-        "rows_duplicate": rows_duplicate,
-        "is_current": load.is_current,
-        "loaded_seq": sequence,
-        "retired_seq": None if load.is_current else sequence,
-        "replaced_by": load.replaced_by,
-        "run_id": run_id,
-        "loaded_at": now,
-        "retired_at": None if load.is_current else now,
-        "raw_location": landed.raw_location,
-        "parquet_location": batch.parquet_location,
-        "same_as": load.same_as.load_id if load.same_as else None,
-        "note": _note(load),
-        "missing_since": None,
-    }
-
-
-def _note(load: NewLoad) -> str | None:
-    if load.same_as is None:
-        return None
-    outcome = "was skipped" if load.is_skipped else "was loaded as well"
-    return f"Has the content of {load.same_as.object_key}, and {outcome}."
-
-
-def _drift_rows(
-    batch: ConformedBatch, load: NewLoad, run_id: str, now: datetime
-) -> Iterator[dict[str, object]]:
-    for drift in load.file.drift:
-        yield {
-            "load_id": load.load_id,
-            "source": batch.source,
-            "source_contract": batch.source_contract,
-            "dataset": batch.dataset,
-            "object_key": load.file.landed.object_key,
-            "kind": drift.kind.value,
-            "column_name": drift.column,
-            "expected": drift.expected,
-            "found": drift.found,
-            "contract_version": batch.contract_version,
-            "run_id": run_id,
-            "detected_at": now,
-        }
-
-
-def _naive(moment: datetime) -> datetime:
-    """UTC without its zone, as TIMESTAMP columns hold it."""
-    return moment.astimezone(UTC).replace(tzinfo=None)
