@@ -1,4 +1,4 @@
-"""Reads many delimited files at once with DuckDB, and keeps only what is proved to be right.
+"""Reads many files at once with DuckDB, and keeps only what is proved to be right.
 
 A file is accepted if as many rows came out as it has lines, its delimiters are exactly those that
 so many rows need, every row keeps every rule and no key occurs twice. Any other file is read
@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,10 +17,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from include.contracts import CsvFormat
-from include.ingest.expressions import EXTRA, LOAD_ID, literal, source_column
-from include.ingest.records import Header, LineChoice, read_header
-from include.ingest.scan import FileScan, scan_file
+from include.ingest.expressions import LOAD_ID, literal
+from include.ingest.fast_files import Candidate, FastFiles, Layout, fast_files
+from include.ingest.records import LineChoice
 from include.ingest.workspace import RawFile, Workspace, id_list
 
 log = logging.getLogger(__name__)
@@ -63,26 +61,6 @@ class FastResult:
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
-    file: RawFile
-    scan: FileScan
-    header: Header
-
-    @property
-    def rows(self) -> int:
-        return self.scan.lines - 1
-
-    @property
-    def delimiters_in_line(self) -> int:
-        return len(self.header.columns) - 1
-
-    @property
-    def layout(self) -> tuple[tuple[str, ...], bool]:
-        """What files must share to be read in one statement."""
-        return self.header.columns, self.scan.ends_with_crlf
-
-
-@dataclass(frozen=True, slots=True)
 class _Tally:
     """Rows of one file as DuckDB read it."""
 
@@ -91,20 +69,20 @@ class _Tally:
 
 
 def read_fast(work: Workspace, files: Sequence[RawFile]) -> FastResult:
-    """Read what can be read fast. Raises duckdb.Error for want of memory or disk only."""
+    """Read what can be read fast. Raises OSError, and duckdb.Error for want of memory or disk."""
     result = FastResult()
-    form = work.contract.format
-    if not isinstance(form, CsvFormat) or not form.is_utf8 or form.is_multiline:
+    fast = fast_files(work, _LARGE_BYTES)
+    if fast is None:
         result.exact.extend(files)
         return result
-    layouts: dict[tuple[tuple[str, ...], bool], list[_Candidate]] = defaultdict(list)
-    for candidate, file in zip(_candidates(work, files, form), files, strict=True):
+    layouts: dict[Layout, list[Candidate]] = defaultdict(list)
+    for candidate, file in zip(fast.candidates(files), files, strict=True):
         if candidate is None:
             result.exact.append(file)
         else:
             layouts[candidate.layout].append(candidate)
     for candidates in layouts.values():
-        _read_layout(work, candidates, form, result)
+        _read_layout(work, fast, candidates, result)
     return result
 
 
@@ -130,32 +108,12 @@ def is_complete(result: FastResult) -> bool:
     return len(result.parquets) == 1 and not result.partly and not result.exact
 
 
-def _candidates(
-    work: Workspace, files: Sequence[RawFile], form: CsvFormat
-) -> list[_Candidate | None]:
-    # Most of a scan runs without the interpreter's lock.
-    with ThreadPoolExecutor(work.threads) as pool:
-        return list(pool.map(lambda file: _candidate(work, file, form), files))
-
-
-def _candidate(work: Workspace, file: RawFile, form: CsvFormat) -> _Candidate | None:
-    """The file if its bytes give no reason for doubt, else None."""
-    scan = scan_file(file.path, form.delimiter, form.quote)
-    if not scan.is_regular or scan.lines < 2:
-        return None
-    header = read_header(scan.header.decode("utf-8"), work.contract, form)
-    # Columns that no contract knows are kept as JSON, which only the exact way writes.
-    if not isinstance(header, Header) or header.extra:
-        return None
-    return _Candidate(file, scan, header)
-
-
 def _read_layout(
-    work: Workspace, candidates: Sequence[_Candidate], form: CsvFormat, result: FastResult
+    work: Workspace, fast: FastFiles, candidates: Sequence[Candidate], result: FastResult
 ) -> None:
     parquet = work.scratch / f"fast-{len(result.parquets)}.parquet"
     try:
-        _copy(work, candidates, form, parquet)
+        _copy(work, fast, candidates, parquet)
     except duckdb.InvalidInputException as error:
         # The reader gave up on a file; which one does not matter, each is proved alone.
         log.info("%d files are read exactly (%s).", len(candidates), type(error).__name__)
@@ -166,84 +124,29 @@ def _read_layout(
     repeated = _loads_with_repeated_keys(work, parquet, sum(t.accepted for t in tallies.values()))
     for candidate in candidates:
         tally = tallies.get(candidate.file.load_id, _Tally(0, 0))
-        if _is_proved(candidate, tally) and candidate.file.load_id not in repeated:
+        is_proved = tally.rejected == 0 and candidate.is_proved_by(tally.accepted)
+        if is_proved and candidate.file.load_id not in repeated:
             result.rows[candidate.file.load_id] = tally.accepted
         elif partly := _partly_read(
-            work, candidate, form, parquet, tally, candidate.file.load_id in repeated
+            work, fast, candidate, parquet, tally, candidate.file.load_id in repeated
         ):
             result.partly.append(partly)
         else:
             result.exact.append(candidate.file)
 
 
-def _is_proved(candidate: _Candidate, tally: _Tally) -> bool:
-    return tally.rejected == 0 and _is_structure_proved(candidate, tally)
-
-
-def _is_structure_proved(candidate: _Candidate, tally: _Tally) -> bool:
-    """Whether every line is one row with as many values as the header has columns."""
-    delimiters = candidate.delimiters_in_line * candidate.scan.lines
-    rows = tally.accepted + tally.rejected
-    return rows == candidate.rows and candidate.scan.delimiters == delimiters
-
-
-def _copy(
-    work: Workspace, candidates: Sequence[_Candidate], form: CsvFormat, parquet: Path
-) -> None:
-    sql = work.expressions
-    columns = _text_columns(candidates[0])
+def _copy(work: Workspace, fast: FastFiles, candidates: Sequence[Candidate], parquet: Path) -> None:
+    sql, layout = work.expressions, candidates[0].layout
     # A filter would be pushed below the projection and evaluate every expression twice, so rows
     # that break a rule are marked, in columns that all rows have.
-    load_id = f"CASE WHEN {sql.accepted()} THEN {LOAD_ID} ELSE ~{LOAD_ID} END"
-    extra = f"CASE WHEN {sql.accepted()} THEN NULL ELSE {_line(columns, form)} END"
-    typed = sql.typed(_source_rows(work, candidates, form), columns)
+    is_accepted = f"{sql.accepted()} AND {fast.is_plain()}"
+    load_id = f"CASE WHEN {is_accepted} THEN {LOAD_ID} ELSE ~{LOAD_ID} END"
+    extra = f"CASE WHEN {is_accepted} THEN NULL ELSE {fast.line(layout)} END"
+    typed = sql.typed(fast.relation(candidates), fast.carried(layout))
     work.connection.execute(
         f"COPY (SELECT {sql.stored(load_id, extra)} FROM ({typed})) "
         f"TO {literal(str(parquet))} (FORMAT parquet)"
     )
-
-
-def _text_columns(candidate: _Candidate) -> list[str]:
-    return [f"c{position}" for position in range(len(candidate.header.columns))]
-
-
-def _line(columns: Sequence[str], form: CsvFormat) -> str:
-    """A row's line: without quotes that is its values joined by the delimiter."""
-    values = ", ".join(f"coalesce({column}, '')" for column in columns)
-    return f"concat_ws({literal(form.delimiter)}, {values})"
-
-
-def _source_rows(work: Workspace, candidates: Sequence[_Candidate], form: CsvFormat) -> str:
-    """The relation of source columns over the files, which share a layout."""
-    folder = work.scratch / "links"
-    folder.mkdir(exist_ok=True)
-    # A vendor's file name may hold glob characters, and the name is how a row knows its load.
-    links = [_link(folder, candidate.file) for candidate in candidates]
-    header = candidates[0].header
-    line_end = r"\r\n" if candidates[0].scan.ends_with_crlf else r"\n"
-    columns = ", ".join(f"'c{n}': 'VARCHAR'" for n in range(len(header.columns)))
-    sources = ", ".join(
-        f"{'CAST(NULL AS VARCHAR)' if position is None else f'c{position}'} "
-        f"AS {source_column(index)}"
-        for index, position in enumerate(header.positions)
-    )
-    prefix = len(str(folder)) + 2
-    return (
-        f"(SELECT *, {sources}, CAST(substr(filename, {prefix}) AS BIGINT) AS {LOAD_ID}, "
-        f"CAST(NULL AS VARCHAR) AS {EXTRA} FROM read_csv([{', '.join(links)}], "
-        f"columns = {{{columns}}}, auto_detect = false, header = true, filename = true, "
-        f"delim = {literal(form.delimiter)}, quote = {literal(form.quote)}, "
-        f"escape = {literal(form.quote)}, new_line = {literal(line_end)}, "
-        # Bad lines are left out without a word; the count of lines is what finds them.
-        "nullstr = '', compression = 'none', strict_mode = true, ignore_errors = true))"
-    )
-
-
-def _link(folder: Path, file: RawFile) -> str:
-    link = folder / str(file.load_id)
-    if not link.is_symlink():
-        link.symlink_to(file.path.resolve())
-    return literal(str(link))
 
 
 def _scan_of(parquets: Sequence[Path]) -> str:
@@ -292,8 +195,8 @@ def _numbers(column: pa.ChunkedArray) -> np.ndarray:
 
 def _partly_read(
     work: Workspace,
-    candidate: _Candidate,
-    form: CsvFormat,
+    fast: FastFiles,
+    candidate: Candidate,
     parquet: Path,
     tally: _Tally,
     has_repeated_keys: bool,
@@ -303,21 +206,21 @@ def _partly_read(
     The text of a row leads back to its lines, because there are no quotes. Rules look at a line
     alone, so equal lines share their fate; rows of a repeated key are all read again.
     """
-    file = candidate.file
-    if file.landed.size_bytes < _LARGE_BYTES or candidate.scan.has_quotes:
+    file, scan = candidate.file, candidate.scan
+    if candidate.layout.is_merged or scan is None or scan.has_quotes:
         return None
     doubtful = _rejected_lines(work, parquet, file)
     accepted = tally.accepted
     if has_repeated_keys:
-        doubtful |= _lines_of_repeated_keys(work, candidate, form)
+        doubtful |= _lines_of_repeated_keys(work, fast, candidate)
         accepted = _rows_with_keys_of_their_own(work, parquet, file)
     if len(doubtful) > _MOST_LINES_IN_DOUBT:
         return None
-    end = b"\r" if candidate.scan.ends_with_crlf else b""
-    is_sound = _is_structure_proved(candidate, tally)
+    end = b"\r" if scan.ends_with_crlf else b""
+    is_sound = candidate.is_proved_by(tally.accepted + tally.rejected)
     choice = LineChoice(
         texts=frozenset(line.encode() + end for line in doubtful),
-        delimiter=form.delimiter.encode(),
+        delimiter=fast.delimiter,
         delimiters=None if is_sound else candidate.delimiters_in_line,
     )
     return PartlyRead(file, choice, accepted, candidate.rows, has_repeated_keys)
@@ -343,11 +246,11 @@ def _rejected_lines(work: Workspace, parquet: Path, file: RawFile) -> set[str]:
     return {line for (line,) in lines}
 
 
-def _lines_of_repeated_keys(work: Workspace, candidate: _Candidate, form: CsvFormat) -> set[str]:
-    sql, columns = work.expressions, _text_columns(candidate)
-    typed = sql.typed(_source_rows(work, [candidate], form), columns)
+def _lines_of_repeated_keys(work: Workspace, fast: FastFiles, candidate: Candidate) -> set[str]:
+    sql, layout = work.expressions, candidate.layout
+    typed = sql.typed(fast.relation([candidate]), fast.carried(layout))
     lines = work.rows(
-        f"SELECT DISTINCT line FROM (SELECT {sql.stored()}, {_line(columns, form)} AS line "
+        f"SELECT DISTINCT line FROM (SELECT {sql.stored()}, {fast.line(layout)} AS line "
         f"FROM ({typed})) WHERE {sql.key_hash()} IN (SELECT h FROM repeated) "
         f"LIMIT {_MOST_LINES_IN_DOUBT + 1}"
     )

@@ -277,10 +277,10 @@ def _read_page(path: Path, contract: SourceContract) -> Iterator[Record | Reject
     try:
         with ExitStack() as stack:
             stream = stack.enter_context(gzip.open(path, "rb"))
-            head = _parse_object(stream.readline(LONGEST_RECORD).decode("utf-8", "replace"))
+            is_page = is_page_head(stream.readline(LONGEST_RECORD))
             for number, line in _physical_lines(stream, 2):
                 rows += 1
-                if head is None or "_page" not in head:
+                if not is_page:
                     continue
                 yield _read_item(number, line, contract)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -288,8 +288,14 @@ def _read_page(path: Path, contract: SourceContract) -> Iterator[Record | Reject
             ReasonCode.UNREADABLE_COMPRESSION, None, "the file is no complete gzip file"
         )
         raise FileRejected(reason, rows) from error
-    if head is None or "_page" not in head:
+    if not is_page:
         raise FileRejected(_bad_page("the page has no first line that describes it"), rows)
+
+
+def is_page_head(line: bytes) -> bool:
+    """Whether a page's first line describes it."""
+    head = _parse_object(line.decode("utf-8", "replace"))
+    return head is not None and "_page" in head
 
 
 def _read_item(

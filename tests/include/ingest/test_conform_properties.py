@@ -5,6 +5,7 @@ Each example is a batch of mutated files, so that one call judges many of them.
 
 from __future__ import annotations
 
+import gzip
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -186,3 +187,47 @@ def test_the_two_ways_agree_on_quotes(files: list[list[tuple[str, str]]]) -> Non
         usual = _comparable(conform(Path(folder), "fleet.product_categories", encoded))
         patched.setattr(conform_module, "read_fast", _read_all_exactly)
         assert _comparable(conform(Path(folder), "fleet.product_categories", encoded)) == usual
+
+
+_EVENT = (
+    '{"event_id":"E%d","machine_id":"VM0001","measured_at":"2026-08-01T00:00:00+09:00",'
+    '"temperature_c":4.5,"door_open":false,"error_code":null,"stock":{"10":2,"1":12}}'
+)
+_JSON_PIECES = (
+    *("{", "}", "[", "]", ",", ":", '"', "\\", "\\u0000", "\\ud83d", "\\u6771", "\\n", "\n", "\r"),
+    *(" ", "\t", "\x1f", "\0", "null", "true", "NaN", "-Infinity", "1.50", "1e2", "-0", "-0.0"),
+    *("12345678901234567890.5", '""', "{}", "[]", '{"a":[1]}', '"a":1,', '"event_id":"x",', "髙"),
+    *('"extra":1.50,', '"{', '"[', "\ufeff", "//", "'", '"stock":{"b":"x,","a":" "},', "\x7f"),
+)
+
+
+@st.composite
+def _mutated_page(draw: st.DrawFn) -> bytes:
+    """A page of a few events with some text inserted, replaced or cut."""
+    lines = [_EVENT % number for number in range(draw(st.integers(0, 5)))]
+    text = "".join(f"{line}\n" for line in lines)
+    for _ in range(draw(st.integers(0, 3))):
+        start = draw(st.integers(0, len(text)))
+        cut = draw(st.integers(0, 4))
+        piece = draw(st.one_of(st.sampled_from(_JSON_PIECES), st.text(max_size=2)))
+        text = text[:start] + piece + text[start + cut :]
+    return gzip.compress(b'{"_page":{}}\n' + text.encode("utf-8", "replace"), mtime=0)
+
+
+@settings(_EXAMPLES, max_examples=40)
+@given(st.lists(_mutated_page(), min_size=1, max_size=12))
+def test_the_two_ways_agree_on_mutated_pages(pages: list[bytes]) -> None:
+    contents = {f"page-{number}.jsonl.gz": content for number, content in enumerate(pages)}
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        usual = _comparable(conform(Path(folder), "fleet.machine_telemetry", contents))
+        patched.setattr(conform_module, "read_fast", _read_all_exactly)
+        assert _comparable(conform(Path(folder), "fleet.machine_telemetry", contents)) == usual
+
+
+def test_clean_pages_take_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = _watch_fast_read(monkeypatch)
+    lines = "".join(f"{_EVENT % number}\n" for number in range(20))
+    page = gzip.compress(b'{"_page":{}}\n' + lines.encode(), mtime=0)
+    with tempfile.TemporaryDirectory() as folder:
+        conform(Path(folder), "fleet.machine_telemetry", {"page.jsonl.gz": page})
+    assert [(len(fast.rows), len(fast.exact)) for fast in taken] == [(1, 0)]

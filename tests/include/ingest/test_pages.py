@@ -63,7 +63,6 @@ def test_items_of_any_page_mean_what_they_meant_and_take_one_line(items, indent,
         b"[1,2]",
         b'{"data":["\xff"]}',
         b'{"data":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-        b'{"data":[' + b"1" * 10_000 + b"]}",
     ],
 )
 def test_a_body_that_is_no_page_is_kept_as_text(body):
@@ -71,6 +70,13 @@ def test_a_body_that_is_no_page_is_kept_as_text(body):
 
     assert parsed.items == ()
     assert parsed.malformed == body.decode("utf-8", errors="backslashreplace")
+
+
+def test_what_is_wrong_with_one_item_spoils_no_page():
+    items = ["1" * 10_000, '{"a":"\\ud800"}', '{"a":1,"a":2}']
+    for item in items:
+        body = f'{{"data":[{item},{{"a":1}}]}}'.encode()
+        assert parse_body(body, "data").items == (item, '{"a":1}')
 
 
 def test_a_byte_order_mark_is_no_mistake():
