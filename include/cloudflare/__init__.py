@@ -1,0 +1,1 @@
+"""Cloudflare's API: access, the one client, and the services that the publisher writes to."""

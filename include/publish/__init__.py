@@ -1,0 +1,1 @@
+"""Publishing of marts to Cloudflare: one module a sink."""

@@ -1,0 +1,450 @@
+"""The sink D1: a mart as a table of a D1 database, in which readers see one whole version.
+
+Everything about a version is worked out in DuckDB from the rows' text in SQL. The table
+`publications` of the database says which version readers see, and changes in the transaction that
+changes the rows:
+
+- **Nothing has changed**: the version is the published one, so nothing is written.
+- **First time, or another layout**: the rows go by import into a table beside the old one, which
+  then takes its place in one transaction.
+- **Afterwards**: the rows that differ from the version file (see versions.py) are upserted and
+  deleted in one transaction. It begins with a check that the version they were compared with is
+  still the published one, and fails as a whole if not. What is too large for one request is first
+  imported into tables of its own.
+
+Killed anywhere, the next run ends in the same state: a transaction has happened or not, what lies
+beside the table is dropped, and the version says from where to go on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from include.cloudflare.d1 import PARAMETERS, ROW_BYTES, D1Database, Statement
+from include.cloudflare.errors import CloudflareError
+from include.publish.d1_sql import (
+    CREATE_PUBLICATIONS,
+    PUBLICATIONS,
+    d1_table,
+    names,
+)
+from include.publish.marts import CHUNK_ROWS, MartReader, PublishError, identifier, text
+from include.publish.outcome import Outcome
+from include.publish.spec import D1Spec, PublishedMart, Sink
+from include.publish.statements import Around, delete_from, insert_into, joined, widest_row
+from include.publish.versions import PublishedVersions
+
+log = logging.getLogger(__name__)
+
+# A change of up to this goes as one request; D1 gives a batch 30 seconds.
+REQUEST_BYTES = 1_000_000
+# Of the database's size, from which growth is warned of.
+WARN_SHARE = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A row of `publications`: which version of a mart readers see."""
+
+    version: str
+    layout: str
+    row_count: int
+
+
+class D1Sink:
+    """Publishes one mart. ``size_limit`` is the database's, in bytes."""
+
+    def __init__(
+        self,
+        reader: MartReader,
+        mart: PublishedMart,
+        spec: D1Spec,
+        database: D1Database,
+        versions: PublishedVersions,
+        *,
+        size_limit: int,
+    ) -> None:
+        self._reader = reader
+        self._mart = mart
+        self._table = d1_table(mart, spec)
+        self._layout = _digest(self._table.layout)
+        self._database = database
+        self._versions = versions
+        self._size_limit = size_limit
+        self._relation = reader.relation(mart)
+
+    def publish(self) -> Outcome:
+        """Bring the table to the mart's rows.
+
+        Raises PublishError for rows that D1 cannot hold, CloudflareError if D1 refuses.
+        """
+        path = self._reader.scratch / f"{uuid4().hex}.parquet"
+        self._write_version_file(path)
+        row_count = self._check_keys(path)
+        version = self._version(path)
+        published = published_version(self._database, self._mart.name)
+        if published is not None and published.version == version:
+            if not self._versions.has(version):
+                self._versions.keep(version, path)
+            self._versions.drop_all_but({version})
+            return Outcome(self._mart.name, Sink.D1, version, row_count, how="unchanged")
+        self._check_values()
+        outcome = self._bring(Publication(version, self._layout, row_count), published, path)
+        self._versions.drop_all_but({version})
+        return outcome
+
+    def _bring(self, wanted: Publication, published: Publication | None, path: Path) -> Outcome:
+        delta = published is not None and self._can_follow(published)
+        changes = self._compare(published.version, path) if published and delta else None
+        # Before D1 knows of the version, so that whatever version D1 has, its file is there.
+        self._versions.keep(wanted.version, path)
+        if published is None or changes is None:
+            return self._replace(wanted)
+        return self._apply(wanted, published, changes)
+
+    def _can_follow(self, published: Publication) -> bool:
+        return published.layout == self._layout and self._versions.has(published.version)
+
+    # ---- the version
+
+    def _write_version_file(self, path: Path) -> None:
+        row, key = self._table.row, self._table.row_key
+        self._reader.connection.execute(
+            f"COPY (SELECT key, md5_number_lower(row_text) AS digest, "
+            f"md5_number_upper(row_text) AS more, strlen(row_text) AS size "
+            f"FROM (SELECT {key} AS key, {row} AS row_text FROM {self._relation})) "
+            f"TO {text(str(path))} (FORMAT parquet, COMPRESSION zstd)"
+        )
+
+    def _check_keys(self, path: Path) -> int:
+        """The number of rows. Raises PublishError unless each has a key of its own, and fits."""
+        connection, file = self._reader.connection, text(str(path))
+        rows, unkeyed, largest = connection.execute(
+            f"SELECT count(*), count(*) FILTER (key IS NULL), max(size) FROM {file}"
+        ).fetchall()[0]
+        repeated = connection.execute(
+            f"SELECT key FROM {file} GROUP BY key HAVING count(*) > 1 LIMIT 1"
+        ).fetchone()
+        name, key = self._mart.name, ", ".join(self._table.key)
+        if unkeyed or repeated:
+            raise PublishError(
+                f"{name} has two rows of the key ({key}) {repeated[0] if repeated else ''}; "
+                "name columns in meta.publish.d1.key that tell its rows apart."
+            )
+        if largest is not None and largest > ROW_BYTES:
+            raise PublishError(
+                f"{name} has a row of {largest} bytes and D1 takes {ROW_BYTES}; publish less of it."
+            )
+        return rows
+
+    def _version(self, path: Path) -> str:
+        """A digest of layout and rows, whatever their order: the rows differ by their key."""
+        found = self._reader.connection.execute(
+            f"SELECT count(*), bit_xor(digest), bit_xor(more) FROM {text(str(path))}"
+        ).fetchone()
+        return _digest(f"{self._layout} {found}")
+
+    def _check_values(self) -> None:
+        for column in self._table.columns:
+            if column.name in self._table.key:
+                self._refuse_any(
+                    column.name,
+                    f"{identifier(column.name)} IS NULL",
+                    "is part of the key; name columns in meta.publish.d1.key that are never null",
+                )
+            if column.unsafe is not None:
+                self._refuse_any(
+                    column.name,
+                    column.unsafe,
+                    "a reader at the edge would not get exactly; cast the column to text in the "
+                    "mart, or publish a mart without it",
+                )
+
+    def _refuse_any(self, column: str, condition: str, why: str) -> None:
+        found = self._reader.connection.execute(
+            f"SELECT {self._table.row_key}, {identifier(column)} FROM {self._relation} "
+            f"WHERE {condition} LIMIT 1"
+        ).fetchone()
+        if found is not None:
+            value = "null" if found[1] is None else found[1]
+            raise PublishError(
+                f"{self._mart.name}.{column} is {value} in the row {found[0]}, which {why}."
+            )
+
+    # ---- the first time
+
+    def _replace(self, wanted: Publication) -> Outcome:
+        beside = f"{self._mart.name}__{wanted.version}"
+        insert = insert_into(beside, self._table.column_names)
+        short = f"strlen({self._table.row}) <= {widest_row(insert)}"
+        written = self._import(
+            [
+                *self._drop_what_lies_beside(),
+                self._table.create(beside),
+                *joined(self._rows(self._table.row, self._relation, short), insert),
+                *self._table.create_indexes(beside),
+            ]
+        )
+        wide = self._bound_rows(insert, self._relation, f"NOT ({short})")
+        for batch in _requests(wide):
+            written += self._database.run(batch).rows_written
+        self._require_count(beside, wanted.row_count)
+        result = self._commit(
+            wanted,
+            [
+                Statement(f"DROP TABLE IF EXISTS {identifier(self._mart.name)}"),
+                Statement(
+                    f"ALTER TABLE {identifier(beside)} RENAME TO {identifier(self._mart.name)}"
+                ),
+                _record(self._mart.name, wanted),
+            ],
+        )
+        return self._outcome(wanted, "replaced", wanted.row_count, 0, written + result)
+
+    def _require_count(self, table: str, expected: int) -> None:
+        found = self._database.run([Statement(f"SELECT count(*) AS n FROM {identifier(table)}")])
+        if found.rows[0]["n"] != expected:
+            raise CloudflareError(
+                f"D1 holds {found.rows[0]['n']} rows of {self._mart.name} after the import of "
+                f"{expected}; readers see what they saw before: run the task again."
+            )
+
+    # ---- afterwards
+
+    def _compare(self, published: str, path: Path) -> str:
+        """Make the tables `upserts` and `gone`, both of keys; returns a condition on `upserts`."""
+        connection = self._reader.connection
+        with self._versions.lake.local_paths([self._versions.key(published)]) as (old_path,):
+            old, new = text(str(old_path)), text(str(path))
+            connection.execute(
+                "CREATE OR REPLACE TABLE upserts AS "
+                f"SELECT n.key FROM {new} n LEFT JOIN {old} o USING (key) "
+                "WHERE o.digest IS DISTINCT FROM n.digest OR o.more IS DISTINCT FROM n.more"
+            )
+            connection.execute(
+                "CREATE OR REPLACE TABLE gone AS "
+                f"SELECT o.key FROM {old} o ANTI JOIN {new} n USING (key)"
+            )
+        return f"{self._table.row_key} IN (SELECT key FROM upserts)"
+
+    def _apply(self, wanted: Publication, published: Publication, changed: str) -> Outcome:
+        name = self._mart.name
+        guard = _move_on(name, published.version, wanted)
+        upsert = insert_into(name, self._table.column_names, self._table.on_conflict)
+        delete = delete_from(name, names(self._table.key))
+        small = self._small_change(changed, upsert, delete)
+        if small is not None:
+            written = self._commit(wanted, [guard, *small])
+        else:
+            written = self._apply_staged(wanted, guard, changed)
+        upserts, gone = (
+            self._reader.connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0]
+            for table in ("upserts", "gone")
+        )
+        return self._outcome(wanted, "changed", upserts, gone, written)
+
+    def _small_change(self, changed: str, upsert: Around, delete: Around) -> list[Statement] | None:
+        """The statements of a change that fits into one request, else None."""
+        statements: list[Statement] = []
+        room = REQUEST_BYTES
+        for statement in self._change_statements(changed, upsert, delete):
+            room -= _size(statement)
+            if room < 0:
+                return None
+            statements.append(statement)
+        return statements
+
+    def _change_statements(
+        self, changed: str, upsert: Around, delete: Around
+    ) -> Iterator[Statement]:
+        row = self._table.row
+        short = f"strlen({row}) <= {widest_row(upsert)}"
+        for sql in joined(self._rows("key", "gone", "true"), delete):
+            yield Statement(sql)
+        for sql in joined(self._rows(row, self._relation, f"{changed} AND {short}"), upsert):
+            yield Statement(sql)
+        yield from self._bound_rows(upsert, self._relation, f"{changed} AND NOT ({short})")
+
+    def _apply_staged(self, wanted: Publication, guard: Statement, changed: str) -> int:
+        name, key = self._mart.name, names(self._table.key)
+        fresh, gone = f"{name}__{wanted.version}__fresh", f"{name}__{wanted.version}__gone"
+        columns = self._table.column_names
+        insert = insert_into(fresh, columns)
+        short = f"strlen({self._table.row}) <= {widest_row(insert)}"
+        rows = self._rows(self._table.row, self._relation, f"{changed} AND {short}")
+        written = self._import(
+            [
+                *self._drop_what_lies_beside(),
+                self._table.create(fresh),
+                f"CREATE TABLE {identifier(gone)} AS SELECT {key} FROM {identifier(fresh)}",
+                *joined(rows, insert),
+                *joined(self._rows("key", "gone", "true"), insert_into(gone, key)),
+            ]
+        )
+        wide = self._bound_rows(insert, self._relation, f"{changed} AND NOT ({short})")
+        for batch in _requests(wide):
+            written += self._database.run(batch).rows_written
+        return written + self._commit(
+            wanted,
+            [
+                guard,
+                Statement(
+                    f"DELETE FROM {identifier(name)} WHERE ({key}) IN "
+                    f"(SELECT {key} FROM {identifier(gone)})"
+                ),
+                # SQLite needs a WHERE to tell the upsert's ON from a join's.
+                Statement(
+                    f"INSERT INTO {identifier(name)} ({columns}) SELECT {columns} "
+                    f"FROM {identifier(fresh)} WHERE true {self._table.on_conflict}"
+                ),
+                Statement(f"DROP TABLE {identifier(fresh)}"),
+                Statement(f"DROP TABLE {identifier(gone)}"),
+            ],
+        )
+
+    # ---- both
+
+    def _rows(self, expression: str, relation: str, condition: str) -> Iterator[str]:
+        # A cursor of its own: results are read while other statements of the reader run.
+        with self._reader.connection.cursor() as cursor:
+            cursor.execute(f"SELECT {expression} FROM {relation} WHERE {condition}")
+            while rows := cursor.fetchmany(CHUNK_ROWS):
+                yield from (row[0] for row in rows)
+
+    def _bound_rows(self, around: Around, relation: str, condition: str) -> Iterator[Statement]:
+        """A statement with bound values for each row that is too long for a literal."""
+        columns = self._table.columns
+        marks = ", ".join("?" * len(columns))
+        assert len(columns) <= PARAMETERS
+        values = ", ".join(f"{column.value}" for column in columns)
+        with self._reader.connection.cursor() as cursor:
+            cursor.execute(f"SELECT {values} FROM {relation} WHERE {condition}")
+            while row := cursor.fetchone():
+                yield Statement(f"{around.before}({marks}){around.after}", row)
+
+    def _import(self, statements: Iterable[str]) -> int:
+        path = self._reader.scratch / f"{uuid4().hex}.sql"
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            # D1 knows an import by its content, and this one is to run whatever ran before.
+            file.write(f"-- {uuid4().hex}\n")
+            for statement in statements:
+                file.write(f"{statement};\n")
+        try:
+            return self._database.import_file(path)
+        finally:
+            path.unlink()
+
+    def _drop_what_lies_beside(self) -> list[str]:
+        """What killed publishers left: tables named after this mart and a version."""
+        left = tables_beside(self._database, self._mart.name)
+        return [f"DROP TABLE IF EXISTS {identifier(name)}" for name in left]
+
+    def _commit(self, wanted: Publication, statements: list[Statement]) -> int:
+        try:
+            result = self._database.run(statements)
+        except CloudflareError:
+            # An answer may have been lost, and the transaction repeated on what it had done.
+            now = published_version(self._database, self._mart.name)
+            if now is None or now.version != wanted.version:
+                raise
+            return 0
+        self._warn_of_growth(result.size_bytes)
+        return result.rows_written
+
+    def _warn_of_growth(self, size: int) -> None:
+        if size > WARN_SHARE * self._size_limit:
+            log.warning(
+                "The D1 database holds %.0f MB, %.0f %% of what it may; publish less, or move "
+                "marts to another database.",
+                size / 1e6,
+                100 * size / self._size_limit,
+            )
+
+    def _outcome(
+        self, wanted: Publication, how: str, upserted: int, deleted: int, written: int
+    ) -> Outcome:
+        return Outcome(
+            self._mart.name,
+            Sink.D1,
+            wanted.version,
+            wanted.row_count,
+            how=how,
+            upserted=upserted,
+            deleted=deleted,
+            written=written,
+        )
+
+
+def published_version(database: D1Database, mart: str) -> Publication | None:
+    """What readers see of a mart, None before its first publication."""
+    query = Statement(
+        f"SELECT version, layout, row_count FROM {PUBLICATIONS} WHERE mart = ?", (mart,)
+    )
+    try:
+        rows = database.run([query]).rows
+    except CloudflareError as error:
+        if "no such table" not in str(error):
+            raise
+        database.run([Statement(CREATE_PUBLICATIONS)])
+        return None
+    return Publication(**rows[0]) if rows else None
+
+
+def tables_beside(database: D1Database, mart: str) -> list[str]:
+    """The tables of unfinished publications of a mart."""
+    # In LIKE an underscore is any character; GLOB has none of that.
+    query = Statement(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB ?", (f"{mart}__*",)
+    )
+    return [row["name"] for row in database.run([query]).rows]
+
+
+def _record(mart: str, wanted: Publication) -> Statement:
+    return Statement(
+        f"INSERT INTO {PUBLICATIONS} (mart, version, layout, row_count, published_at) "
+        "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET version = excluded.version, "
+        "layout = excluded.layout, row_count = excluded.row_count, "
+        "published_at = excluded.published_at",
+        (mart, wanted.version, wanted.layout, wanted.row_count, _now()),
+    )
+
+
+def _move_on(mart: str, compared: str, wanted: Publication) -> Statement:
+    """Move to a version, or fail by the NOT NULL of the column if another one is published."""
+    return Statement(
+        f"UPDATE {PUBLICATIONS} SET version = CASE WHEN version = ? THEN ? END, row_count = ?, "
+        "published_at = ? WHERE mart = ?",
+        (compared, wanted.version, wanted.row_count, _now(), mart),
+    )
+
+
+def _requests(statements: Iterable[Statement]) -> Iterator[list[Statement]]:
+    batch: list[Statement] = []
+    size = 0
+    for statement in statements:
+        if batch and size + _size(statement) > REQUEST_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(statement)
+        size += _size(statement)
+    if batch:
+        yield batch
+
+
+def _size(statement: Statement) -> int:
+    return len(json.dumps([statement.sql, statement.parameters]))
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _digest(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()[:16]

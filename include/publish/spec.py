@@ -1,0 +1,144 @@
+"""What a mart's YAML says about where it is published, read from the dbt manifest.
+
+config:
+  meta:
+    publish:
+      d1:
+        key: [source, machine_id]
+        indexes: [[machine_id, business_date]]
+      kv:
+        key: "stock/{source}/{machine_id}/{slot_number}"
+        ttl_seconds: 604800
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from include.transform.manifest import Manifest
+
+# Columns of the pipeline itself, such as _load_id, begin like this and are not published.
+INTERNAL = "_"
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+_FIELD = re.compile(r"{([^{}]*)}")
+
+
+class PublishSpecError(ValueError):
+    """`meta.publish` of a mart is wrong; the message names the mart and the remedy."""
+
+
+class Sink(StrEnum):
+    """The services that a mart can be published to, by their key below `meta.publish`."""
+
+    D1 = "d1"
+    KV = "kv"
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class D1Spec(_Spec):
+    """A D1 table: the columns of its primary key, and those of each further index."""
+
+    key: tuple[Name, ...] = Field(min_length=1)
+    indexes: tuple[Annotated[tuple[Name, ...], Field(min_length=1)], ...] = ()
+
+
+class KvSpec(_Spec):
+    """A KV pair for each row. ``key`` is a template with columns in braces.
+
+    With ``ttl_seconds`` rows vanish if publishing stops for that long.
+    """
+
+    key: str = Field(min_length=1)
+    ttl_seconds: int | None = Field(default=None, ge=3_600)
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        return tuple(_FIELD.findall(self.key))
+
+
+class PublishSpec(_Spec):
+    d1: D1Spec | None = None
+    kv: KvSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column as the mart's contract has it; ``data_type`` in lower case."""
+
+    name: str
+    data_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedMart:
+    """A mart with somewhere to go. ``columns`` are those that are published."""
+
+    name: str
+    schema: str
+    columns: tuple[Column, ...]
+    spec: PublishSpec
+
+    @property
+    def sinks(self) -> tuple[Sink, ...]:
+        return tuple(sink for sink in Sink if getattr(self.spec, sink.value) is not None)
+
+
+def published_marts(manifest: Manifest) -> tuple[PublishedMart, ...]:
+    """The marts with `meta.publish`, by name. Raises PublishSpecError."""
+    nodes = (manifest.content["nodes"][mart.unique_id] for mart in manifest.marts)
+    return tuple(_mart(node) for node in nodes if "publish" in node["config"].get("meta", {}))
+
+
+def published_mart(manifest: Manifest, name: str) -> PublishedMart:
+    """One of them. Raises PublishSpecError if it is published no more."""
+    for mart in published_marts(manifest):
+        if mart.name == name:
+            return mart
+    raise PublishSpecError(f"The mart {name} has no meta.publish; start a new run of the DAG.")
+
+
+def _mart(node: dict[str, Any]) -> PublishedMart:
+    name = node["name"]
+    try:
+        spec = PublishSpec.model_validate(node["config"]["meta"]["publish"])
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise PublishSpecError(
+            f"meta.publish of {name} is wrong at {where} ({first['msg']}); mend the mart's YAML."
+        ) from None
+    columns = tuple(
+        Column(column["name"], (column["data_type"] or "").lower())
+        for column in node["columns"].values()
+        if not column["name"].startswith(INTERNAL)
+    )
+    _require_columns(name, _named(spec), {column.name for column in columns})
+    return PublishedMart(name=name, schema=node["schema"], columns=columns, spec=spec)
+
+
+def _named(spec: PublishSpec) -> Iterable[str]:
+    if spec.d1 is not None:
+        yield from spec.d1.key
+        for index in spec.d1.indexes:
+            yield from index
+    if spec.kv is not None:
+        yield from spec.kv.key_columns
+
+
+def _require_columns(mart: str, named: Iterable[str], columns: set[str]) -> None:
+    for column in named:
+        if column not in columns:
+            raise PublishSpecError(
+                f"meta.publish of {mart} names the column {column!r}, which its contract does not "
+                "have; mend the mart's YAML."
+            )

@@ -1,0 +1,28 @@
+"""One Cloudflare on this machine for all tests of this folder (see deploy/cloudflare/local)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.cloudflare.local_cloudflare import LocalCloudflare, is_installed, running_cloudflare
+
+
+@pytest.fixture(scope="session")
+def cloudflare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloudflare]:
+    if not is_installed():
+        # CI installs it, so that there a test that could not run is a failure.
+        missing = "no local Cloudflare: run npm ci --prefix deploy/cloudflare"
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    with running_cloudflare(tmp_path_factory.mktemp("cloudflare")) as running:
+        yield running
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    return folder
