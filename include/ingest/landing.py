@@ -19,7 +19,14 @@ from zoneinfo import ZoneInfo
 
 from include.contracts import SourceContract
 from include.ingest.pages import fetched_at
-from include.ingest.plan import Batch, Candidate, FailedFile, LandedFile, UnchangedFile
+from include.ingest.plan import (
+    Batch,
+    Candidate,
+    FailedFile,
+    LandedFile,
+    UnchangedFile,
+    WaitingFile,
+)
 from include.lake import Lake, LakeError, StoredObject, Zone
 
 _CHUNK_BYTES = 1 << 20
@@ -31,13 +38,18 @@ class LandingError(Exception):
     """One file cannot be landed, and the others can; the message is one sentence."""
 
 
+class StillWritten(LandingError):
+    """A file changed while it was read; a later run takes it."""
+
+
 @dataclass(frozen=True, slots=True)
 class LandedBatch:
-    """A batch in raw: each candidate is in exactly one of the three."""
+    """A batch in raw: each candidate is in exactly one of the four."""
 
     landed: tuple[LandedFile, ...]
     unchanged: tuple[UnchangedFile, ...]
     failed: tuple[FailedFile, ...]
+    waiting: tuple[WaitingFile, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -71,10 +83,14 @@ def land_batch(lake: Lake, batch: Batch, contract: SourceContract) -> LandedBatc
     landed: list[LandedFile] = []
     unchanged: list[UnchangedFile] = []
     failed: list[FailedFile] = []
+    waiting: list[WaitingFile] = []
     with lake.scratch() as scratch:
         for candidate in batch.candidates:
             try:
                 outcome = _land(lake, scratch, candidate, contract)
+            except StillWritten as error:
+                waiting.append(WaitingFile(object_key=candidate.object_key, reason=str(error)))
+                continue
             except LandingError as error:
                 failed.append(FailedFile(object_key=candidate.object_key, message=str(error)))
                 continue
@@ -82,7 +98,7 @@ def land_batch(lake: Lake, batch: Batch, contract: SourceContract) -> LandedBatc
                 unchanged.append(outcome)
             else:
                 landed.append(outcome)
-    return LandedBatch(tuple(landed), tuple(unchanged), tuple(failed))
+    return LandedBatch(tuple(landed), tuple(unchanged), tuple(failed), tuple(waiting))
 
 
 def load_id(
@@ -149,7 +165,7 @@ def _copy(lake: Lake, candidate: Candidate, copy: Path) -> _Content:
 def _read(lake: Lake, candidate: Candidate, target: BinaryIO | None = None) -> _Content:
     """Read the file once, writing it to ``target`` if there is one.
 
-    Raises LandingError if the file cannot be read, or was written to meanwhile.
+    Raises LandingError if the file cannot be read, StillWritten if it was written to meanwhile.
     """
     digest = hashlib.sha256()
     before = _describe(lake, candidate)
@@ -158,10 +174,7 @@ def _read(lake: Lake, candidate: Candidate, target: BinaryIO | None = None) -> _
         if target is not None:
             target.write(chunk)
     if _describe(lake, candidate).etag != before.etag:
-        raise LandingError(
-            f"{candidate.location!r} changed while it was read; "
-            "run the task again when it is completely written."
-        )
+        raise StillWritten(f"{candidate.location!r} changed while it was read.")
     return _Content(before, digest.hexdigest())
 
 

@@ -33,8 +33,8 @@ class Candidate(_Document):
 
     ``location`` is the lake key to read: the source's own file, or, for an API page or a replay,
     the version in raw. ``raw_location`` is set when it lies in raw already, ``landed_at`` (UTC)
-    when it is also known since when. ``earlier_loads`` counts the ledger rows of the same contract
-    and key.
+    when it is also known since when. ``modified_at`` (UTC) is when it was changed last, as far as
+    the listing says. ``earlier_loads`` counts the ledger rows of the same contract and key.
     """
 
     object_key: str
@@ -45,6 +45,7 @@ class Candidate(_Document):
     current: KnownVersion | None = None
     raw_location: str | None = None
     landed_at: datetime | None = None
+    modified_at: datetime | None = None
 
 
 class Batch(_Document):

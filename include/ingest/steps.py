@@ -22,12 +22,14 @@ from include.ingest.plan import (
     LoadReport,
     RunSummary,
 )
+from include.ingest.replay import describe_dry_run, land_again, plan_replay
 from include.ingest.runs import IngestRun
+from include.ingest.settle import settle
 from include.ingest.sweep import sweep
 from include.ingest.verify import verify
 from include.lake import Lake, LakeError
 from include.settings import Settings
-from include.warehouse import Warehouse, WarehouseError, open_warehouse
+from include.warehouse import ReplaySelection, Warehouse, WarehouseError, open_warehouse
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,18 @@ def discover_pages(run: IngestRun, settings: Settings) -> list[list[str]]:
         return _groups(plan_pages(run, warehouse, catalog, settings.conform))
 
 
+def discover_replay(
+    run: IngestRun, settings: Settings, selection: ReplaySelection, *, is_dry_run: bool
+) -> list[list[str]]:
+    """Plan to conform a selection of loads again from raw; returns as `discover_files` does."""
+    catalog = load_catalog()
+    with _warehouse(run.lake, settings, catalog) as warehouse:
+        plan = plan_replay(
+            run, warehouse, catalog, settings.conform, selection, is_dry_run=is_dry_run
+        )
+    return _groups(plan)
+
+
 def conform(run: IngestRun, settings: Settings, batch_keys: Sequence[str]) -> None:
     """Land the files of each batch in raw and conform them.
 
@@ -74,7 +88,8 @@ def load(run: IngestRun, settings: Settings) -> LoadReport | None:
     """Load every batch that was conformed, one transaction each, and sweep up orphans.
 
     A batch that cannot be loaded stops no other: the rest is loaded, then the step fails. None if
-    discovery left no plan. Raises IngestError.
+    there is nothing to do: discovery left no plan, or one for a dry run, which is described in the
+    log instead. Raises IngestError.
     """
     plan = run.read_plan()
     if plan is None:
@@ -82,6 +97,9 @@ def load(run: IngestRun, settings: Settings) -> LoadReport | None:
     conformed = [batch for key in plan.batches if (batch := run.read_conformed(key))]
     catalog = load_catalog()
     with _warehouse(run.lake, settings, catalog) as warehouse:
+        if plan.is_dry_run:
+            log.info("%s", describe_dry_run(run, warehouse, plan, conformed))
+            return None
         loaded, problems = _load_each(run, warehouse, catalog, conformed)
         sweep(run.lake, warehouse)
     report = LoadReport(batches=tuple(loaded))
@@ -116,9 +134,13 @@ def _groups(plan: IngestPlan) -> list[list[str]]:
 
 def _conform_batch(run: IngestRun, settings: Settings, batch_key: str) -> tuple[FailedFile, ...]:
     """Conform what can be read of one batch; returns the files that cannot."""
-    batch = run.read_batch(batch_key)
+    batch, waiting = settle(run.lake, run.read_batch(batch_key))
     contract = load_catalog().source(batch.source_contract)
-    landed = land_batch(run.lake, batch, contract)
+    land = land_again if batch.is_replay else land_batch
+    landed = land(run.lake, batch, contract)
+    waiting += landed.waiting
+    for file in waiting:
+        log.warning("%s waits for the next run: %s", file.object_key, file.reason)
     # Named by its contents too: a file that changes before the task is run again must not change
     # Parquet that the ledger names already.
     batch_id = f"{batch.batch_id}-{landed.digest}"
@@ -127,7 +149,14 @@ def _conform_batch(run: IngestRun, settings: Settings, batch_key: str) -> tuple[
     )
     run.write_conformed(
         batch_key,
-        conformed.model_copy(update={"unchanged": landed.unchanged, "failed": landed.failed}),
+        conformed.model_copy(
+            update={
+                "unchanged": landed.unchanged,
+                "failed": landed.failed,
+                "waiting": waiting,
+                "same_content": contract.same_content,
+            }
+        ),
     )
     return landed.failed
 
@@ -152,10 +181,11 @@ def _load_each(
             problems.append(str(error))
             continue
         log.info(
-            "%s: %d files loaded, %d known, %d unchanged; %d rows in, %d rows of %d earlier loads "
-            "out, %d quarantined.",
+            "%s: %d files loaded, %d skipped as copies, %d known, %d unchanged; %d rows in, "
+            "%d rows of %d earlier loads out, %d quarantined.",
             load.batch_id,
-            load.files_loaded,
+            load.files_loaded - load.files_skipped,
+            load.files_skipped,
             load.files_known,
             load.files_unchanged,
             load.rows_loaded,

@@ -51,7 +51,7 @@ def _check_files(run: IngestRun, batch_keys: tuple[str, ...], report: LoadReport
     for key in batch_keys:
         conformed = run.read_conformed(key)
         planned = len(run.read_batch(key).candidates)
-        found = loaded.get(conformed.batch_id, 0) if conformed else 0
+        found = loaded.get(conformed.batch_id, 0) + len(conformed.waiting) if conformed else 0
         if found != planned:
             raise VerificationError(
                 f"Batch {planned_batch_id(key)} has {planned} files and {found} were loaded; "

@@ -57,6 +57,9 @@ class Lake(Protocol):
         Names that begin with a dot are not objects: they are a file manager's, or half-written.
         """
 
+    def irregular(self, prefix: str) -> Iterator[str]:
+        """The keys below a prefix that are links or devices, which `list` leaves out."""
+
     def exists(self, key: str) -> bool: ...
 
     def describe(self, key: str) -> StoredObject:

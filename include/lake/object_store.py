@@ -74,6 +74,9 @@ class ObjectLake:
                 if is_within(stored, since, before):
                     yield stored
 
+    def irregular(self, prefix: str) -> Iterator[str]:
+        return iter(())
+
     def exists(self, key: str) -> bool:
         try:
             self._head(key)

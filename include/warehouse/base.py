@@ -23,6 +23,7 @@ class ListedFile:
     """A file that a listing of the lake shows, as one source contract sees it.
 
     ``location`` is its lake key; ``raw_location`` the same if it lies in raw already.
+    ``modified_at`` (UTC) is when it was changed last.
     """
 
     source_contract: str
@@ -31,6 +32,7 @@ class ListedFile:
     size_bytes: int
     etag: str
     raw_location: str | None = None
+    modified_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +144,13 @@ def open_warehouse(
 ) -> AbstractContextManager[Warehouse]:
     """Open the warehouse that the settings name, for the length of a ``with`` block.
 
-    If another process has it, wait up to ``wait_seconds`` for it. Raises WarehouseError.
+    If another process has the file, wait up to ``wait_seconds`` for it. Raises WarehouseError.
     """
     if isinstance(settings, DuckDBSettings):
         # Imported here: a DAG file that imports the steps must not pay for the engine.
         from include.warehouse.duckdb import opened
 
         return opened(settings.path, lake, wait_seconds=wait_seconds)
-    raise WarehouseError(
-        f"The warehouse is Snowflake's {settings.database}, which this release cannot load; "
-        "run with VENDING_ENV=dev."
-    )
+    from include.warehouse import snowflake
+
+    return snowflake.opened(settings)

@@ -165,6 +165,7 @@ class DuckDBWarehouse:
 
     def _compare(self, listed: Sequence[ListedFile]) -> list[tuple[Any, ...]]:
         columns = {name: [getattr(file, name) for file in listed] for name in ListedFile.__slots__}
+        columns["modified_at"] = [each and naive(each) for each in columns["modified_at"]]
         with self._view_of("listed", **columns):
             return self._fetch(queries.COMPARE)
 
@@ -382,7 +383,7 @@ class DuckDBWarehouse:
 
 def _candidate(row: tuple[Any, ...]) -> tuple[str, Candidate]:
     contract, object_key, location, size_bytes, etag, raw_location, earlier_loads, latest = row[:8]
-    landed_at = row[8] if len(row) > 8 else None
+    landed_at, modified_at = row[8:]
     return contract, Candidate(
         object_key=object_key,
         location=location,
@@ -391,5 +392,6 @@ def _candidate(row: tuple[Any, ...]) -> tuple[str, Candidate]:
         earlier_loads=earlier_loads,
         current=None if latest is None else KnownVersion(**latest),
         raw_location=raw_location,
-        landed_at=None if landed_at is None else landed_at.replace(tzinfo=UTC),
+        landed_at=landed_at and landed_at.replace(tzinfo=UTC),
+        modified_at=modified_at and modified_at.replace(tzinfo=UTC),
     )

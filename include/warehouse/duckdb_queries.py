@@ -30,7 +30,9 @@ SELECT
     listed.etag,
     listed.raw_location,
     coalesce(versions.earlier_loads, 0) AS earlier_loads,
-    versions.latest
+    versions.latest,
+    NULL AS landed_at,
+    listed.modified_at
 FROM listed
 LEFT JOIN versions USING (source_contract, object_key)
 WHERE versions.latest IS NULL OR versions.latest.etag <> listed.etag
@@ -153,7 +155,7 @@ WHERE is_current AND source_contract IN (SELECT unnest($contracts::VARCHAR[]))
 GROUP BY source_contract, object_key
 """
 
-# As COMPARE gives candidates, with the time of landing behind.
+# Candidates as COMPARE gives them.
 REPLAYABLE = """
 WITH rejecting AS (
     SELECT DISTINCT load_id
@@ -183,7 +185,8 @@ SELECT
         generation := loads.generation,
         contract_fingerprint := loads.contract_fingerprint
     ) AS latest,
-    loads.landed_at
+    loads.landed_at,
+    NULL AS modified_at
 FROM ops.load_history AS loads
 INNER JOIN versions
     ON loads.source_contract = versions.source_contract AND loads.object_key = versions.object_key

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from include.contracts import ContractError, load_catalog
+from include.contracts import Catalog, ContractError, load_catalog
 from include.ingest.discover import plan_files, plan_pages
 from include.ingest.plan import Batch, IngestPlan
 from include.ingest.runs import IngestRun, contract_of
@@ -57,15 +57,67 @@ def _keys(batch: Batch) -> list[str]:
 
 def test_files_that_no_contract_knows_are_named(run, lake, warehouse, caplog):
     deliver(lake, "notes.txt", "sales_VM001.csv", "products.csv")
-    Path(os.fsdecode(bytes(lake._root / "sources") + b"/sales_\xff_20260101.csv")).write_bytes(b"")
 
     with caplog.at_level(logging.WARNING):
         plan = plan_files(run, warehouse, CATALOG, LIMITS)
 
-    assert (plan.files, plan.unknown_files) == (1, 3)
-    assert set(plan.first_unknown) == {"notes.txt", "sales_VM001.csv", "sales_\\udcff_20260101.csv"}
-    assert "No source contract knows 3 files" in caplog.text
+    assert (plan.files, plan.unknown_files) == (1, 2)
+    assert set(plan.first_unknown) == {"notes.txt", "sales_VM001.csv"}
+    assert "No source contract knows 2 files" in caplog.text
     assert run.read_plan() == plan
+
+
+def test_a_name_that_is_not_utf8_is_refused(run, lake, warehouse):
+    deliver(lake, "products.csv")
+    Path(os.fsdecode(bytes(lake._root / "sources") + b"/sales_\xff_20260101.csv")).write_bytes(b"")
+
+    plan = plan_files(run, warehouse, CATALOG, LIMITS)
+
+    assert plan.files == 1
+    assert plan.refused.first == (
+        "sales_\\udcff_20260101.csv (its name has bytes that are not UTF-8)",
+    )
+    assert run.read_plan() == plan
+
+
+def test_links_are_refused_and_what_they_lead_to_is_not_read(run, lake, warehouse, tmp_path):
+    deliver(lake, "products.csv")
+    secret = tmp_path / "secret.csv"
+    secret.write_bytes(b"x")
+    (lake._root / "sources" / "staff.csv").symlink_to(secret)
+    (lake._root / "sources" / "outside").symlink_to(tmp_path)
+
+    plan = plan_files(run, warehouse, CATALOG, LIMITS)
+
+    assert plan.files == 1
+    assert set(plan.refused.first) == {
+        "staff.csv (it is a link or a device)",
+        "outside (it is a link or a device)",
+    }
+
+
+def _with_marker(contract_id: str, marker: str) -> Catalog:
+    return Catalog(
+        CATALOG.datasets,
+        tuple(
+            replace(source, ready_marker=marker) if source.id == contract_id else source
+            for source in CATALOG.sources
+        ),
+    )
+
+
+def test_a_file_waits_for_the_marker_that_its_contract_names(run, lake, warehouse, caplog):
+    catalog = _with_marker("fleet.products", ".done")
+    deliver(lake, "products.csv", "staff.csv")
+
+    with caplog.at_level(logging.WARNING):
+        waiting = plan_files(run, warehouse, catalog, LIMITS)
+    deliver(lake, "products.csv.done")
+    complete = plan_files(run, warehouse, catalog, LIMITS)
+
+    assert (waiting.files, waiting.waiting.first) == (1, ("products.csv",))
+    assert "1 files wait for the marker" in caplog.text
+    assert (complete.files, complete.unknown_files, complete.waiting.count) == (2, 0, 0)
 
 
 def test_nothing_new_is_an_empty_plan(run, warehouse):
@@ -97,7 +149,7 @@ def test_a_batch_ends_at_its_bound_on_bytes_and_holds_at_least_one_file(run, lak
 
 def test_two_vendors_that_claim_one_file_are_a_sentence(run, lake, warehouse):
     clash = CATALOG.source("completejourney.products")
-    catalog = type(CATALOG)(
+    catalog = Catalog(
         CATALOG.datasets,
         tuple(_without_folder(source) if source is clash else source for source in CATALOG.sources),
     )

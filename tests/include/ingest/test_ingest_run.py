@@ -17,63 +17,13 @@ from include.ingest.runs import IngestRun
 from include.ingest.steps import IngestError
 from include.ingest.sweep import sweep
 from include.ingest.verify import VerificationError
-from include.lake import DiskLake, LakeError
-from include.settings import Settings
+from include.lake import LakeError
 from include.warehouse import open_warehouse
+from tests.include.ingest.running import Ingest, products, sales
 from tests.include.ingest.vendor import TOKEN, page, serving
 
 TELEMETRY = load_catalog().source("fleet.machine_telemetry")
-HEADER = "product_id,product_name,list_price,currency\n"
 BAD_ROW = "P9,Tea,cheap,JPY\n"
-
-
-def products(*names: str) -> bytes:
-    rows = (f"P{number},{name},120,JPY\n" for number, name in enumerate(names, start=1))
-    return (HEADER + "".join(rows)).encode()
-
-
-def sales(machine: str, *amounts: int) -> bytes:
-    lines = [
-        "machine_id,transaction_id,slot_number,product_id,sold_at,quantity,unit_price,amount,"
-        "payment_method,transaction_type,original_transaction_id",
-        *(
-            f"{machine},T{number},1,P1,2026-01-01T10:00:00+09:00,1,{amount},{amount},cash,sale,"
-            for number, amount in enumerate(amounts, start=1)
-        ),
-    ]
-    return "".join(f"{line}\n" for line in lines).encode()
-
-
-class Ingest:
-    """Runs the steps as the DAG does; each call is a run of its own."""
-
-    def __init__(self, lake: DiskLake, settings: Settings) -> None:
-        self.lake = lake
-        self.settings = settings
-        self.runs = 0
-
-    def new_run(self) -> IngestRun:
-        self.runs += 1
-        return IngestRun(self.lake, "ingest_files", f"run-{self.runs}")
-
-    def __call__(self) -> RunSummary:
-        run = self.new_run()
-        for group in steps.discover_files(run, self.settings):
-            steps.conform(run, self.settings, group)
-        steps.load(run, self.settings)
-        return steps.verify_run(run, self.settings)
-
-    def deliver(self, name: str, content: bytes) -> None:
-        self.lake.write_bytes(f"sources/{name}", content)
-
-    def rows(self, statement: str) -> list[tuple]:
-        with duckdb.connect(str(self.settings.warehouse.path), read_only=True) as connection:
-            return connection.execute(statement).fetchall()
-
-
-@pytest.fixture
-def ingest(lake: DiskLake, settings: Settings) -> Ingest:
-    return Ingest(lake, settings)
 
 
 def test_files_reach_the_raw_tables_and_a_second_run_changes_no_row(ingest):
