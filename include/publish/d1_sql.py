@@ -135,8 +135,13 @@ def d1_table(mart: PublishedMart, spec: D1Spec) -> D1Table:
             f"The mart {mart.name} has {len(mart.columns)} columns and D1 takes {COLUMNS}; "
             "publish a narrower mart."
         )
-    columns = tuple(_column(mart.name, column) for column in mart.columns)
+    columns = edge_columns(mart)
     return D1Table(name=mart.name, columns=columns, key=spec.key, indexes=spec.indexes)
+
+
+def edge_columns(mart: PublishedMart) -> tuple[D1Column, ...]:
+    """The columns of a mart as the edge gets them. Raises PublishSpecError for an unknown type."""
+    return tuple(_column(mart.name, column) for column in mart.columns)
 
 
 def names(columns: Iterable[str]) -> str:

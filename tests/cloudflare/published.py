@@ -17,6 +17,7 @@ from include.cloudflare.d1 import D1Database, Statement
 from include.cloudflare.kv import KvNamespace
 from include.lake import DiskLake
 from include.publish.d1 import D1Sink
+from include.publish.kv import KvSink
 from include.publish.marts import MartReader, open_file
 from include.publish.outcome import Outcome
 from include.publish.spec import Column, D1Spec, KvSpec, PublishedMart, PublishSpec, Sink
@@ -100,6 +101,13 @@ def publish_d1(
         versions = made.versions(Sink.D1)
         sink = D1Sink(reader, made.mart, spec, database, versions, size_limit=size_limit)
         return sink.publish()
+
+
+def publish_kv(made: Warehouse, cloudflare: LocalCloudflare) -> Outcome:
+    spec = made.mart.spec.kv
+    assert spec is not None
+    with namespace(cloudflare) as kv, made.reader() as reader:
+        return KvSink(reader, made.mart, spec, kv, made.versions(Sink.KV)).publish()
 
 
 def query_d1(cloudflare: LocalCloudflare, sql: str, *parameters: Any) -> list[dict[str, Any]]:
