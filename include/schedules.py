@@ -9,6 +9,13 @@ from include.settings import Settings, current_settings
 BUSINESS_DAY = "%Y-%m-%d"
 
 
+def days_of_a_backfill() -> CronPartitionTimetable:
+    """For a DAG with an ``end_date`` in the past: never started by itself, it has a run for each
+    day of a backfill, with the day as its partition key.
+    """
+    return CronPartitionTimetable("0 0 * * *", timezone="UTC", key_format=BUSINESS_DAY)
+
+
 def ingest_schedule(settings: Settings | None = None) -> CronPartitionTimetable | None:
     """The schedule of both ingest DAGs: None, or daily at the environment's time in UTC.
 

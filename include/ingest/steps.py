@@ -109,11 +109,14 @@ def load(run: IngestRun, settings: Settings) -> LoadReport | None:
     return report
 
 
-def verify_run(run: IngestRun, settings: Settings) -> RunSummary:
-    """Check that no row of the run's loads is missing, and sum them up.
+def verify_run(run: IngestRun, settings: Settings) -> RunSummary | None:
+    """Check that no row of the run's loads is missing, and sum them up; None for a dry run.
 
     Raises VerificationError.
     """
+    plan = run.read_plan()
+    if plan is not None and plan.is_dry_run:
+        return None
     with open_warehouse(settings.warehouse, run.lake) as warehouse:
         summary = verify(run, warehouse)
     log.info(

@@ -14,6 +14,7 @@ from include.alerts.callbacks import on_run_success
 
 if TYPE_CHECKING:
     from include.ingest.runs import IngestRun
+    from include.warehouse import ReplaySelection
 
 # One slot: only one process may have the DuckDB file open.
 WAREHOUSE_POOL = "warehouse"
@@ -58,6 +59,44 @@ def discover_pages() -> list[list[str]]:
     return steps.discover_pages(_current_run(), current_settings())
 
 
+@task(pool=WAREHOUSE_POOL)
+def select_rejected() -> list[list[str]]:
+    """Plan to conform again the files with rejected rows that the run's parameters name."""
+    from airflow.sdk import get_current_context
+
+    from include.contracts import load_catalog
+    from include.ingest.replay import rejected_rows
+
+    params = get_current_context()["params"]
+    selection = rejected_rows(
+        load_catalog(),
+        source=params["source"],
+        object_key=params["file"],
+        reason=params["reason"],
+        contract_version=params["contract_version"],
+    )
+    return _discover_replay(selection, is_dry_run=params["dry_run"])
+
+
+@task(pool=WAREHOUSE_POOL)
+def select_days() -> list[list[str]]:
+    """Plan to conform again the files of the run's day (its partition key, else its parameters)."""
+    from airflow.sdk import get_current_context
+
+    from include.contracts import load_catalog
+    from include.ingest.replay import whole_days
+
+    context = get_current_context()
+    params, partition_key = context["params"], context["dag_run"].partition_key
+    selection = whole_days(
+        load_catalog(),
+        first_day=partition_key or params["first_day"] or "",
+        last_day="" if partition_key else params["last_day"] or "",
+        source=params["source"],
+    )
+    return _discover_replay(selection, is_dry_run=params["dry_run"])
+
+
 @task(map_index_template="{{ contracts }}")
 def conform(batches: list[str]) -> None:
     """Land batches of files in raw and make typed Parquet and quarantine of them."""
@@ -82,7 +121,7 @@ def load() -> None:
     from include.settings import current_settings
 
     if steps.load(_current_run(), current_settings()) is None:
-        raise AirflowSkipException("Nothing to load: discovery left no plan.")
+        raise AirflowSkipException("Nothing to load: there is no plan, or it is for a dry run.")
 
 
 # none_failed: with nothing new, conform is skipped, and the assets are due all the same.
@@ -93,10 +132,24 @@ def load() -> None:
 )
 def verify() -> dict[str, object]:
     """Check that every row read was loaded, quarantined or skipped as a duplicate; sum up."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
     from include.ingest import steps
     from include.settings import current_settings
 
-    return steps.verify_run(_current_run(), current_settings()).model_dump()
+    summary = steps.verify_run(_current_run(), current_settings())
+    if summary is None:
+        raise AirflowSkipException("Nothing to verify: this was a dry run.")
+    return summary.model_dump()
+
+
+def _discover_replay(selection: ReplaySelection, *, is_dry_run: bool) -> list[list[str]]:
+    from include.ingest import steps
+    from include.settings import current_settings
+
+    return steps.discover_replay(
+        _current_run(), current_settings(), selection, is_dry_run=is_dry_run
+    )
 
 
 def _current_run() -> IngestRun:

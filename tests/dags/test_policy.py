@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import BundleDagBag
-from airflow.sdk import DAG
+from airflow.sdk import DAG, CronPartitionTimetable
 
 from include.alerts.callbacks import on_run_failure, on_run_success, on_task_failure
 from include.settings import CODE_ROOT, Environment
@@ -18,7 +18,7 @@ from include.transform.manifest import build_manifest
 from include.transform.node_task import DbtNodeOperator
 from include.transform.project import DbtProject
 
-DAG_IDS = ("ingest_apis", "ingest_files", "transform")
+DAG_IDS = ("ingest_apis", "ingest_files", "replay_quarantine", "reprocess_day", "transform")
 LAYERS = {"ingest", "transform"}
 # A REST path on MWAA has at most 64 characters, and "/dags/" and "/dagRuns" are part of it.
 DAG_ID_CHARACTERS = 50
@@ -84,6 +84,13 @@ def test_every_task_retries_and_ends_in_time(dag: DAG) -> None:
 def test_one_run_at_a_time_and_none_for_the_past(dag: DAG) -> None:
     assert dag.max_active_runs == 1
     assert dag.catchup is False
+
+
+def test_a_dag_for_backfills_is_never_started_by_itself(bag: BundleDagBag) -> None:
+    dag = bag.dags["reprocess_day"]
+    assert isinstance(dag.timetable, CronPartitionTimetable)
+    assert dag.end_date is not None
+    assert dag.end_date <= datetime.now(UTC)
 
 
 def test_a_failure_is_told_by_the_task_or_by_the_check_of_its_dag(dag: DAG) -> None:
