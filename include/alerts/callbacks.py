@@ -49,6 +49,13 @@ def on_run_success(context: Context) -> None:
     _tell(_run_success, context)
 
 
+def tell_findings(context: Context, sentence: str) -> None:
+    """Tell what a task that succeeds has noticed, such as a vendor's new column."""
+    _tell(
+        lambda context, settings: _task_alert(context, settings, Outcome.NOTICED, sentence), context
+    )
+
+
 def _tell(describe: Callable[[Context, Settings], Alert], context: Context) -> None:
     try:
         settings = current_settings()
@@ -65,14 +72,18 @@ def _tell(describe: Callable[[Context, Settings], Alert], context: Context) -> N
 
 
 def _task_failure(context: Context, settings: Settings) -> Alert:
+    return _task_alert(context, settings, Outcome.FAILED, _reason(context.get("exception")))
+
+
+def _task_alert(context: Context, settings: Settings, outcome: Outcome, sentence: str) -> Alert:
     task_instance = context["ti"]
     return Alert(
-        outcome=Outcome.FAILED,
+        outcome=outcome,
         environment=settings.environment,
         dag_id=task_instance.dag_id,
         run_id=task_instance.run_id,
         subject=_subject(task_instance),
-        sentence=_reason(context.get("exception")),
+        sentence=sentence,
         log_url=task_instance.log_url,
         runbook=_runbook(task_instance.dag_id),
     )

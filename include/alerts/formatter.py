@@ -17,6 +17,7 @@ SENTENCE_CHARACTERS = 1_000
 class Outcome(StrEnum):
     FAILED = "failed"
     SUCCEEDED = "succeeded"
+    NOTICED = "noticed something"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def as_text(alert: Alert) -> str:
     parts = [f"{alert.title}: {one_line(alert.sentence)}", f"run {alert.run_id}"]
     if alert.log_url:
         parts.append(f"log {alert.log_url}")
-    if alert.outcome is Outcome.FAILED:
+    if alert.outcome is not Outcome.SUCCEEDED:
         parts.append(f"runbook {alert.runbook}")
     return " | ".join(parts)
 

@@ -221,7 +221,8 @@ class RunSummary(_Document):
     """What verification found in the ledger for the loads of one run.
 
     ``quarantined`` counts rows by the code of their first reason; a file that was rejected whole
-    counts its rows, or one if not even they could be counted.
+    counts its rows, or one if not even they could be counted. ``drift`` counts files by what is
+    new about their columns, as in "fleet.sales: added channel".
     """
 
     files: int
@@ -231,3 +232,7 @@ class RunSummary(_Document):
     rows_quarantined: int
     rows_duplicate: int
     quarantined: dict[str, int]
+    refused: Noticed = Noticed()
+    waiting: Noticed = Noticed()
+    removed: Noticed = Noticed()
+    drift: dict[str, int] = {}

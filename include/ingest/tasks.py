@@ -132,14 +132,19 @@ def load() -> None:
 )
 def verify() -> dict[str, object]:
     """Check that every row read was loaded, quarantined or skipped as a duplicate; sum up."""
+    from airflow.sdk import get_current_context
     from airflow.sdk.exceptions import AirflowSkipException
 
+    from include.alerts.callbacks import tell_findings
     from include.ingest import steps
+    from include.ingest.verify import findings
     from include.settings import current_settings
 
     summary = steps.verify_run(_current_run(), current_settings())
     if summary is None:
         raise AirflowSkipException("Nothing to verify: this was a dry run.")
+    if sentence := findings(summary):
+        tell_findings(get_current_context(), sentence)
     return summary.model_dump()
 
 

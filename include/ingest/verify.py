@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from include.ingest.plan import LoadReport, RunSummary
+from collections import Counter
+
+from include.ingest.plan import ConformedBatch, IngestPlan, LoadReport, Noticed, RunSummary
 from include.ingest.runs import IngestRun, planned_batch_id
 from include.warehouse import Imbalance, Warehouse
 
 _SHOWN = 5
+_DRIFT_KEPT = 50
 
 
 class VerificationError(RuntimeError):
@@ -22,6 +25,7 @@ def verify(run: IngestRun, warehouse: Warehouse) -> RunSummary:
     if plan is None:
         raise VerificationError(f"The run {run.run_id} has no plan; clear its discover task.")
     report = run.read_report()
+    conformed = [batch for key in plan.batches if (batch := run.read_conformed(key))]
     _check_files(run, plan.batches, report)
     load_ids = _load_ids(report)
     found = [
@@ -40,7 +44,42 @@ def verify(run: IngestRun, warehouse: Warehouse) -> RunSummary:
         rows_quarantined=totals.rows_quarantined,
         rows_duplicate=totals.rows_duplicate,
         quarantined=totals.quarantined,
+        refused=plan.refused,
+        waiting=_waiting(plan, conformed),
+        removed=plan.removed,
+        drift=_drift(conformed),
     )
+
+
+def findings(summary: RunSummary) -> str | None:
+    """What a person should look at although the run succeeded, in one sentence; None: nothing."""
+    parts = [f"{what} in {count} files" for what, count in summary.drift.items()][:_SHOWN]
+    for noticed, what in (
+        (summary.refused, "files refused for their name"),
+        (summary.removed, "loaded files removed from the source"),
+    ):
+        if noticed.count:
+            shown = ", ".join(noticed.first[:_SHOWN])
+            more = ", …" if noticed.count > _SHOWN else ""
+            parts.append(f"{noticed.count} {what}: {shown}{more}")
+    return "; ".join(parts) + "." if parts else None
+
+
+def _waiting(plan: IngestPlan, conformed: list[ConformedBatch]) -> Noticed:
+    names = [file.object_key for batch in conformed for file in batch.waiting]
+    return Noticed(
+        count=plan.waiting.count + len(names), first=(*plan.waiting.first, *names)[:_SHOWN]
+    )
+
+
+def _drift(conformed: list[ConformedBatch]) -> dict[str, int]:
+    files = Counter(
+        f"{batch.source_contract}: {drift.kind} {drift.column}"
+        for batch in conformed
+        for file in batch.files
+        for drift in file.drift
+    )
+    return dict(files.most_common(_DRIFT_KEPT))
 
 
 def _check_files(run: IngestRun, batch_keys: tuple[str, ...], report: LoadReport) -> None:

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from include import settings as settings_module
-from include.alerts.callbacks import on_run_failure, on_run_success, on_task_failure
+from include.alerts.callbacks import (
+    on_run_failure,
+    on_run_success,
+    on_task_failure,
+    tell_findings,
+)
 
 if TYPE_CHECKING:
     from conftest import SlackServer
@@ -142,3 +147,12 @@ def test_a_data_folder_that_cannot_be_written_is_no_exception(
     (tmp_path / "alerts.log").mkdir()
     on_run_success({"dag": Dag(), "run_id": "manual__1"})
     assert any("terminal could not be told" in r.getMessage() for r in caplog.records)
+
+
+def test_what_a_successful_task_noticed_is_told_with_its_runbook(
+    alert_log: Callable[[], list[str]],
+) -> None:
+    tell_findings({"ti": TaskInstance(task_id="verify", map_index=-1)}, "sales: added channel.")
+    (line,) = alert_log()
+    assert "ingest_files.verify noticed something in dev: sales: added channel." in line
+    assert line.endswith("runbook docs/runbooks/ingest_files.md")
