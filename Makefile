@@ -5,6 +5,8 @@ STAMP  := .venv/installed-locks
 PYTEST := $(PYTHON) -m pytest
 # Two at a time; the tests of one file share what they start.
 PARALLEL := -n 2 --dist loadfile
+# Staging as it would run, which has a command of its own.
+PARITY := tests/parity
 
 # Of the simulated fleet: MACHINES (default 50), DAYS (90), SEED (7), FAULTS and API_FAULTS (none,
 # all, or names); DATA=completejourney takes a year of real retail transactions instead.
@@ -13,7 +15,7 @@ OPTIONS := $(if $(DATA),--data $(DATA)) $(if $(MACHINES),--machines $(MACHINES))
 	$(if $(FAULTS),--faults $(FAULTS)) $(if $(API_FAULTS),--api-faults $(API_FAULTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help env run up down manifest contracts test test-full lint bench clean clean-all
+.PHONY: help env run up down manifest contracts test test-full parity lint bench clean clean-all
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1@/p' $(MAKEFILE_LIST) | awk -F@ '{printf "  %-10s %s\n", $$1, $$2}'
@@ -37,10 +39,13 @@ contracts: $(STAMP) ## Generate what follows from the dataset contracts
 	@$(PYTHON) -m include.contracts.dbt_sources
 
 test: $(STAMP) ## Run every test that takes less than minutes
-	@$(PYTEST) -m "not slow" $(PARALLEL)
+	@$(PYTEST) -m "not slow" $(PARALLEL) --ignore=$(PARITY)
 
 test-full: $(STAMP) ## Run every test
 	@$(PYTEST) $(PARALLEL)
+
+parity: $(STAMP) ## Run staging against emulated S3 and Snowflake; hold its marts equal to DuckDB's
+	@$(PYTEST) $(PARITY)
 
 lint: $(STAMP) ## Lint Python, SQL and shell
 	@.venv/bin/ruff check .
@@ -59,7 +64,7 @@ clean: ## Stop Airflow and remove data, Airflow's home and what tools left
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 clean-all: clean ## The same, and the environment
-	rm -rf .venv
+	rm -rf .venv .venv-parity
 
 $(STAMP): locks/uv.txt locks/dev.txt $(PYTHON)
 	@python=$$(deploy/local/find-python) && "$$python" deploy/local/bootstrap.py

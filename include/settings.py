@@ -85,13 +85,14 @@ class DuckDBSettings(_Frozen):
 class SnowflakeSettings(_Frozen):
     """The warehouse in Snowflake, reached through an Airflow connection with a key pair.
 
-    ``environment`` is told in the query tag. Statements that take longer than
-    ``statement_seconds`` are cancelled by Snowflake itself.
+    Loads and dbt log in as users of their own. ``environment`` is told in the query tag.
+    Statements that take longer than ``statement_seconds`` are cancelled by Snowflake itself.
     """
 
     kind: Literal["snowflake"] = "snowflake"
     environment: Environment
     connection_id: str = Field(min_length=1)
+    transform_connection_id: str = Field(min_length=1)
     database: str = Field(min_length=1)
     warehouse: str = Field(min_length=1)
     load_schema: str = Field(min_length=1)
@@ -130,6 +131,8 @@ class Settings(_Frozen):
     transform_schedule: str | None
     slack_connection_id: str
     sns_topic_arn: str | None = None
+    # None: nothing is published.
+    cloudflare_connection_id: str | None = None
 
     @property
     def dbt_target(self) -> str:
@@ -234,6 +237,7 @@ def _dev(variables: _Variables) -> Settings:
         ingest_schedule=None,
         transform_schedule=None,
         slack_connection_id="slack",
+        cloudflare_connection_id=variables.optional("VENDING_CLOUDFLARE_CONNECTION"),
     )
 
 
@@ -262,6 +266,9 @@ def _cloud(
         warehouse=SnowflakeSettings(
             environment=environment,
             connection_id=variables.text("VENDING_SNOWFLAKE_CONNECTION", "snowflake"),
+            transform_connection_id=variables.text(
+                "VENDING_SNOWFLAKE_TRANSFORM_CONNECTION", "snowflake_transform"
+            ),
             database=variables.text("VENDING_SNOWFLAKE_DATABASE", f"VENDING_DATA_{suffix}"),
             warehouse=variables.text("VENDING_SNOWFLAKE_WAREHOUSE", f"COMPUTE_WH_{suffix}"),
             load_schema=variables.text("VENDING_SNOWFLAKE_LOAD_SCHEMA", "STAGING"),
@@ -274,6 +281,7 @@ def _cloud(
         ingest_schedule=ingest_schedule,
         transform_schedule=transform_schedule,
         slack_connection_id="slack",
+        cloudflare_connection_id=variables.optional("VENDING_CLOUDFLARE_CONNECTION"),
         sns_topic_arn=variables.optional("VENDING_SNS_TOPIC_ARN"),
     )
 

@@ -30,6 +30,13 @@ _LOADED_AT = (
 )
 
 
+# On Snowflake the raw tables share the schema of the staging views, as the design names it.
+_RAW_SCHEMA = (
+    "{{ env_var('VENDING_SNOWFLAKE_LOAD_SCHEMA', 'staging') "
+    "if target.type == 'snowflake' else var('raw_schema', 'raw') }}"
+)
+
+
 def render_sources(catalog: Catalog) -> str:
     """The YAML of the sources ``raw`` and ``ops``, ending with a line end."""
     document = {
@@ -38,7 +45,7 @@ def render_sources(catalog: Catalog) -> str:
             {
                 "name": "raw",
                 "description": "Conformed rows of the current loads, one table a dataset.",
-                "schema": "{{ var('raw_schema', 'raw') }}",
+                "schema": _RAW_SCHEMA,
                 "tables": [_raw_source(dataset) for dataset in catalog.datasets],
             },
             {

@@ -52,7 +52,10 @@ class DbtProject:
 
     @classmethod
     def of_settings(cls, settings: Settings) -> DbtProject:
-        """The repository's project with the warehouse that the settings name."""
+        """The repository's project with the warehouse that the settings name.
+
+        For tasks: Snowflake's connection is asked for. Raises WarehouseError.
+        """
         return cls(
             path=settings.dbt_project_path,
             target=settings.dbt_target,
@@ -94,10 +97,10 @@ def _profile_variables(settings: Settings) -> tuple[tuple[str, str], ...]:
     warehouse = settings.warehouse
     if isinstance(warehouse, DuckDBSettings):
         return (("VENDING_DUCKDB_PATH", str(warehouse.path)),)
-    return (
-        ("VENDING_SNOWFLAKE_DATABASE", warehouse.database),
-        ("VENDING_SNOWFLAKE_WAREHOUSE", warehouse.warehouse),
-    )
+    # Imported here: a laptop needs no connector.
+    from include.warehouse.snowflake_profile import profile_variables
+
+    return profile_variables(warehouse)
 
 
 def _database(settings: Settings) -> str:

@@ -57,8 +57,8 @@ def session_parameters(settings: SnowflakeSettings) -> dict[str, Any]:
     }
 
 
-def connection_parameters(settings: SnowflakeSettings) -> dict[str, Any]:
-    """The connector's arguments, from the Airflow connection and the settings.
+def connection_parameters(settings: SnowflakeSettings, connection_id: str) -> dict[str, Any]:
+    """The connector's arguments, from an Airflow connection and the settings.
 
     The connection is of type ``snowflake``: login, and in its extra ``account``, ``role`` and
     ``private_key_content`` (the PEM in base64), whose passphrase is the password; ``host``,
@@ -69,7 +69,7 @@ def connection_parameters(settings: SnowflakeSettings) -> dict[str, Any]:
     from airflow.providers.snowflake.hooks.snowflake import SnowflakeHook
 
     hook = SnowflakeHook(
-        snowflake_conn_id=settings.connection_id,
+        snowflake_conn_id=connection_id,
         warehouse=settings.warehouse,
         database=settings.database,
         schema=settings.load_schema,
@@ -77,11 +77,11 @@ def connection_parameters(settings: SnowflakeSettings) -> dict[str, Any]:
     )
     try:
         parameters = hook._get_conn_params()
-        protocol = hook.get_connection(settings.connection_id).extra_dejson.get("protocol")
+        protocol = hook.get_connection(connection_id).extra_dejson.get("protocol")
     except Exception as error:
         # The exceptions of parsers quote what they could not parse.
         raise WarehouseError(
-            f"The Airflow connection {settings.connection_id!r} is missing or malformed "
+            f"The Airflow connection {connection_id!r} is missing or malformed "
             f"({type(error).__name__}); write it as docs/environments.md shows."
         ) from None
     return {name: value for name, value in parameters.items() if value} | {
@@ -104,7 +104,7 @@ def explain_failure(settings: SnowflakeSettings, doing: str, error: errors.Error
 def _connect(settings: SnowflakeSettings) -> SnowflakeConnection:
     from snowflake.connector import connect
 
-    parameters = connection_parameters(settings)
+    parameters = connection_parameters(settings, settings.connection_id)
     try:
         return connect(**parameters)
     except errors.Error as error:

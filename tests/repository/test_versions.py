@@ -119,7 +119,9 @@ def test_development_runs_on_the_versions_that_are_deployed() -> None:
     assert {name: development.get(name) for name in runtime} == runtime
 
 
-@pytest.mark.parametrize("lock", ["locks/uv.txt", "locks/runtime.txt", "locks/dev.txt"])
+@pytest.mark.parametrize(
+    "lock", ["locks/uv.txt", "locks/runtime.txt", "locks/dev.txt", "locks/parity.txt"]
+)
 def test_every_locked_package_has_hashes_and_no_address(lock: str) -> None:
     text = (ROOT / lock).read_text(encoding="utf-8")
     blocks = re.split(r"\n(?=\S)", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE))

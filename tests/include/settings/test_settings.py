@@ -49,6 +49,7 @@ def test_staging_is_an_encrypted_bucket_and_a_snowflake_of_its_own():
     assert settings.warehouse == SnowflakeSettings(
         environment=Environment.STAGING,
         connection_id="snowflake",
+        transform_connection_id="snowflake_transform",
         database="VENDING_DATA_STG",
         warehouse="COMPUTE_WH_STG",
         load_schema="STAGING",

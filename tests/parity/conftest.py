@@ -1,0 +1,23 @@
+from collections.abc import Iterator
+
+import pytest
+
+from include.settings import Settings, current_settings
+from tests.parity.services import Cloud, running_cloud
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """Bucket and warehouse, empty, one pair for the tests of a module."""
+    with running_cloud(tmp_path_factory.mktemp("cloud")) as services:
+        yield services
+
+
+@pytest.fixture
+def settings(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """The settings of staging, as its tasks have them."""
+    for name, value in cloud.variables.items():
+        monkeypatch.setenv(name, value)
+    current_settings.cache_clear()
+    yield current_settings()
+    current_settings.cache_clear()

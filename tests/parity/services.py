@@ -1,0 +1,141 @@
+"""What the parity tests run against: an emulated Snowflake and an emulated bucket, on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import snowflake.connector
+
+from deploy.local.bootstrap import Environment, prepare
+from tests.services.aws import Aws, running_aws
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVER = Path(__file__).with_name("fakesnow_server.py")
+BUCKET = "acme-vending-data-staging"
+DATABASE = "VENDING_DATA_STG"
+
+# Where the emulator's environment lies. A person who has one sets it; CI makes it from its lock.
+ENVIRONMENT = Path(os.environ.get("PARITY_ENVIRONMENT", ROOT / ".venv-parity"))
+_LOCKS = ROOT / "locks"
+
+# The objects of deploy/snowflake that a load needs and never makes itself.
+BOOTSTRAP = (
+    f"CREATE SCHEMA IF NOT EXISTS {DATABASE}.staging",
+    f"CREATE SCHEMA IF NOT EXISTS {DATABASE}.ops",
+    f"CREATE STAGE IF NOT EXISTS {DATABASE}.ops.processed_data URL = 's3://{BUCKET}/processed-data/'",
+    f"CREATE STAGE IF NOT EXISTS {DATABASE}.ops.quarantine_data URL = 's3://{BUCKET}/quarantine/'",
+    f"CREATE FILE FORMAT IF NOT EXISTS {DATABASE}.ops.parquet_rows TYPE = PARQUET",
+)
+
+
+@dataclass(frozen=True)
+class Snowflake:
+    """The emulator: where it listens and what it was sent."""
+
+    port: int
+    log: Path
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """The Airflow connection of this server, as its JSON form, with a password."""
+        return {
+            "conn_type": "snowflake",
+            "login": "LOADER_SERVICE",
+            "password": "placeholder",
+            "extra": {
+                "account": "fakesnow",
+                "role": "LOADER",
+                "host": "127.0.0.1",
+                "port": self.port,
+                "protocol": "http",
+            },
+        }
+
+    def connect(self) -> snowflake.connector.SnowflakeConnection:
+        """A session of the test's own."""
+        return snowflake.connector.connect(
+            account="fakesnow",
+            user="TESTER",
+            password="placeholder",
+            host="127.0.0.1",
+            port=self.port,
+            protocol="http",
+            database=DATABASE,
+            network_timeout=60,
+        )
+
+    def execute(self, *statements: str) -> None:
+        with self.connect() as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    def fetch(self, statement: str) -> list[tuple[Any, ...]]:
+        with self.connect() as connection, connection.cursor() as cursor:
+            return cursor.execute(statement).fetchall()
+
+    def records(self) -> list[dict[str, Any]]:
+        """Everything that was sent so far: logins and statements."""
+        return [json.loads(line) for line in self.log.read_text("utf-8").splitlines()]
+
+    def statements(self) -> list[str]:
+        return [record["sql"] for record in self.records() if "sql" in record]
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Bucket and warehouse of one staging environment."""
+
+    aws: Aws
+    snowflake: Snowflake
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The process environment of staging, its Airflow connections included."""
+        return {
+            "VENDING_ENV": "staging",
+            "VENDING_COMPANY": "acme",
+            "AIRFLOW_CONN_LAKE": json.dumps(self.aws.connection),
+            "AIRFLOW_CONN_SNOWFLAKE": json.dumps(self.snowflake.connection),
+        }
+
+
+@contextmanager
+def running_cloud(folder: Path) -> Iterator[Cloud]:
+    """Both services, with an empty bucket and the bootstrap's objects; logs go to ``folder``."""
+    with running_aws() as aws:
+        aws.make_bucket(BUCKET)
+        with running_snowflake(folder, aws) as server:
+            server.execute(*BOOTSTRAP)
+            yield Cloud(aws, server)
+
+
+@contextmanager
+def running_snowflake(folder: Path, aws: Aws) -> Iterator[Snowflake]:
+    log = folder / "statements.jsonl"
+    command = [_python(), SERVER, "--statements", log, "--s3", aws.endpoint]
+    with (folder / "server.log").open("wb") as errors:
+        server = subprocess.Popen(
+            [str(part) for part in command], stdout=subprocess.PIPE, stderr=errors, text=True
+        )
+        try:
+            port = server.stdout.readline().strip() if server.stdout else ""
+            if not port:
+                raise RuntimeError((folder / "server.log").read_text("utf-8"))
+            yield Snowflake(int(port), log)
+        finally:
+            server.terminate()
+            server.wait(timeout=20)
+
+
+def _python() -> Path:
+    """The interpreter of the emulator's environment, made from its lock when it is missing."""
+    if "PARITY_ENVIRONMENT" not in os.environ:
+        prepare(Environment(ENVIRONMENT, _LOCKS / "uv.txt", _LOCKS / "parity.txt"))
+    return ENVIRONMENT / "bin" / "python"
