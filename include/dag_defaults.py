@@ -27,6 +27,7 @@ class Layer(StrEnum):
 
     INGEST = "ingest"
     TRANSFORM = "transform"
+    PUBLISH = "publish"
 
 
 class Impact(StrEnum):

@@ -30,6 +30,7 @@ class Zone(StrEnum):
     PROCESSED = "staging"
     QUARANTINE = "quarantine"
     ARTIFACTS = "dbt-artifacts"
+    PUBLISHED = "published"
 
 
 @dataclass(frozen=True, slots=True)

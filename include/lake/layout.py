@@ -6,6 +6,7 @@ raw-data/api/                every API page, as it came
 processed-data/              conformed rows, and the documents of runs
 quarantine/                  rejected rows
 dbt-artifacts/               manifests and results
+published/                   what was published last, from which changes are told
 
 Everything that may hold personal data lies below raw-data/, so that one rule restricts it.
 """
@@ -57,9 +58,10 @@ DELIVERIES = Folder(
 PROCESSED = Folder(Zone.PROCESSED.value, "processed-data", Classification.INTERNAL)
 QUARANTINE = Folder(Zone.QUARANTINE.value, "quarantine", Classification.INTERNAL)
 ARTIFACTS = Folder(Zone.ARTIFACTS.value, "dbt-artifacts", Classification.INTERNAL)
+PUBLISHED = Folder(Zone.PUBLISHED.value, "published", Classification.INTERNAL)
 
 # A folder inside another stands before it.
-FOLDERS = (API_PAGES, VERSIONS, DELIVERIES, PROCESSED, QUARANTINE, ARTIFACTS)
+FOLDERS = (API_PAGES, VERSIONS, DELIVERIES, PROCESSED, QUARANTINE, ARTIFACTS, PUBLISHED)
 
 
 def folder_of(key: str) -> Folder:

@@ -181,7 +181,9 @@ class D1Sink:
     # ---- the first time
 
     def _replace(self, wanted: Publication) -> Outcome:
-        beside = f"{self._mart.name}__{wanted.version}"
+        # Of this attempt alone: the table in use may be one of the same version, and names of
+        # indexes are unique in a database.
+        beside = f"{self._mart.name}__{wanted.version}__{uuid4().hex[:8]}"
         insert = insert_into(beside, self._table.column_names)
         short = f"strlen({self._table.row}) <= {widest_row(insert)}"
         written = self._import(

@@ -88,7 +88,7 @@ class KvSink:
 
         Raises PublishError for rows that KV cannot hold, CloudflareError if KV refuses.
         """
-        wanted = self._make_pairs()
+        wanted = self.make_pairs()
         pointer = read_pointer(self._namespace, self._mart.name)
         if pointer is not None and pointer.rejected == wanted.version:
             log.warning(
@@ -102,7 +102,8 @@ class KvSink:
 
     # ---- pairs, as the table `pairs` of the reader's connection
 
-    def _make_pairs(self) -> Version:
+    def make_pairs(self) -> Version:
+        """Work out the mart's version and its pairs. Raises PublishError."""
         connection = self._reader.connection
         connection.execute(
             f"CREATE OR REPLACE TABLE rows_by_key AS SELECT row_key, value, "
@@ -132,6 +133,10 @@ class KvSink:
             parts=parts,
             published_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         )
+
+    def pair_names(self) -> Iterator[str]:
+        """The names of the pairs that `make_pairs` has worked out."""
+        return (name for (name,) in self._stream("SELECT name FROM pairs"))
 
     def _row_key(self) -> str:
         """DuckDB SQL: the template, each column in its place and percent-encoded."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from include.publish.spec import Sink
 
@@ -23,6 +24,10 @@ class Outcome:
     upserted: int = 0
     deleted: int = 0
     written: int = 0
+
+    def fields(self) -> dict[str, Any]:
+        """As one task hands it to another: text and numbers."""
+        return asdict(self) | {"sink": self.sink.value}
 
     def __str__(self) -> str:
         return (

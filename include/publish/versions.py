@@ -15,10 +15,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from include.lake import Lake
+from include.lake import Lake, Zone
 from include.publish.spec import Sink
 
-_PREFIX = "published"
+_SUFFIX = ".parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class PublishedVersions:
     mart: str
 
     def key(self, version: str) -> str:
-        return f"{self._folder}/{version}.parquet"
+        return f"{self._folder}/{version}{_SUFFIX}"
 
     def has(self, version: str) -> bool:
         return self.lake.exists(self.key(version))
@@ -43,7 +43,7 @@ class PublishedVersions:
     def all(self) -> list[str]:
         """Every version that has a file."""
         objects = self.lake.list(self._folder)
-        return [stored.key.rpartition("/")[2].removesuffix(".parquet") for stored in objects]
+        return [stored.key.rpartition("/")[2].removesuffix(_SUFFIX) for stored in objects]
 
     def drop_all_but(self, versions: Collection[str]) -> None:
         for version in self.all():
@@ -52,4 +52,4 @@ class PublishedVersions:
 
     @property
     def _folder(self) -> str:
-        return f"{_PREFIX}/{self.sink.value}/{self.target}/{self.mart}"
+        return self.lake.key(Zone.PUBLISHED, self.sink.value, self.target, self.mart)

@@ -26,10 +26,16 @@ VARIABLES = {
     Environment.PROD: {
         "VENDING_COMPANY": "acme",
         "VENDING_KMS_KEY_ID": "arn:aws:kms:ap-northeast-1:111122223333:key/example",
+        "VENDING_CLOUDFLARE_CONNECTION": "cloudflare",
     },
 }
 # In every environment by hand; the one with a cron has its end date in the past.
-BY_HAND = {"replay_quarantine": None, "reprocess_day": "0 0 * * *"}
+BY_HAND = {
+    "replay_quarantine": None,
+    "reprocess_day": "0 0 * * *",
+    "publish_cloudflare": None,
+    "maintain_cloudflare": None,
+}
 CRON = {
     Environment.DEV: BY_HAND | {"ingest_files": None, "ingest_apis": None, "transform": None},
     Environment.STAGING: BY_HAND
@@ -43,6 +49,7 @@ CRON = {
         "ingest_files": "0 2 * * *",
         "ingest_apis": "0 2 * * *",
         "transform": "0 4 * * *",
+        "maintain_cloudflare": "30 9 * * *",
     },
 }
 RETRIES = {Environment.DEV: 2, Environment.STAGING: 3, Environment.PROD: 3}
@@ -115,6 +122,15 @@ def test_in_dev_transform_waits_for_every_raw_table(parsed: Parsed) -> None:
     is_dev = parsed.environment is Environment.DEV
     assert transform["assets"] == (RAW_ASSETS if is_dev else [])
     assert transform["needs_every_asset"] is is_dev
+
+
+def test_marts_are_published_when_all_of_them_are_new_and_only_where_a_connection_is_named(
+    parsed: Parsed,
+) -> None:
+    publish = parsed.report["dags"]["publish_cloudflare"]
+    assert publish["needs_every_asset"] is (parsed.environment is Environment.PROD)
+    assert ("marts.fct_daily_machine_sales" in publish["assets"]) is publish["needs_every_asset"]
+    assert "marts.fct_sales" not in publish["assets"]
 
 
 def test_every_task_retries_as_the_environment_says(parsed: Parsed) -> None:

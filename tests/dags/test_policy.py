@@ -18,8 +18,16 @@ from include.transform.manifest import build_manifest
 from include.transform.node_task import DbtNodeOperator
 from include.transform.project import DbtProject
 
-DAG_IDS = ("ingest_apis", "ingest_files", "replay_quarantine", "reprocess_day", "transform")
-LAYERS = {"ingest", "transform"}
+DAG_IDS = (
+    "ingest_apis",
+    "ingest_files",
+    "maintain_cloudflare",
+    "publish_cloudflare",
+    "replay_quarantine",
+    "reprocess_day",
+    "transform",
+)
+LAYERS = {"ingest", "transform", "publish"}
 # A REST path on MWAA has at most 64 characters, and "/dags/" and "/dagRuns" are part of it.
 DAG_ID_CHARACTERS = 50
 DAG_FILE_LINES = 120

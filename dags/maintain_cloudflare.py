@@ -1,0 +1,50 @@
+"""# Maintain Cloudflare
+
+Holds what lies at Cloudflare to the marts, looks at limits, and removes what killed publishers
+left.
+
+- **Inputs**: the published marts in the readers' copy of the warehouse; D1 and KV.
+- **Outputs**: none but its verdict; tables of unfinished publications are dropped from D1.
+- **Schedule**: daily at 09:30 UTC where `VENDING_CLOUDFLARE_CONNECTION` is set, else by hand.
+- **Owner**: data-platform.
+
+## Tasks
+
+`check_limits` logs the size of the D1 database, as a warning from 80 % of its limit on. For each
+mart and sink, `verify_<mart>` reads back what was published: D1 row by row, KV by the names of its
+pairs, which are made from their content. `sweep` drops tables of D1 that belong to no version, and
+names marts that are in D1 and no longer published.
+
+## When it fails
+
+- *lacks ... rows of the mart*: run `publish_cloudflare`. If it was run and the difference stays,
+  somebody wrote to the database: do what the message says, and rotate the token.
+- *was published while it was verified*: clear the task.
+- *is not the mart's present version*: `publish_cloudflare` has failed or not run since `transform`.
+
+## Rerun safety
+
+Any task may be killed and run again at any time; only `sweep` changes anything, and only what no
+publisher works on.
+"""
+
+from airflow.sdk import dag
+
+from include.dag_defaults import Impact, Layer, dag_arguments
+from include.publish.tasks import check_limits, maintenance_schedule, sweep, verify_marts_at_sinks
+from include.settings import current_settings
+
+settings = current_settings()
+
+
+@dag(
+    dag_id="maintain_cloudflare",
+    schedule=maintenance_schedule(settings),
+    doc_md=__doc__,
+    **dag_arguments(layer=Layer.PUBLISH, impact=Impact.LOW),
+)
+def maintain_cloudflare() -> None:
+    [check_limits(), *verify_marts_at_sinks(settings)] >> sweep()
+
+
+maintain_cloudflare()

@@ -1,0 +1,91 @@
+"""Opens what the tasks of publishing work with: marts, Cloudflare, and a sink for a mart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from include.cloudflare.access import CloudflareAccess, cloudflare_access
+from include.cloudflare.client import open_cloudflare
+from include.cloudflare.d1 import D1Database
+from include.cloudflare.errors import CloudflareError
+from include.cloudflare.kv import KvNamespace
+from include.lake import Lake, open_lake
+from include.publish.d1 import D1Sink
+from include.publish.kv import KvSink
+from include.publish.marts import MartReader, open_marts
+from include.publish.spec import PublishedMart, Sink, published_mart, published_marts
+from include.publish.versions import PublishedVersions
+from include.settings import Settings
+from include.transform.manifest import Manifest, load_manifest
+
+if TYPE_CHECKING:
+    from cloudflare import Cloudflare
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything a task needs, open for as long as `open_services` lasts."""
+
+    access: CloudflareAccess
+    client: Cloudflare
+    reader: MartReader
+    lake: Lake
+    manifest: Manifest
+
+    @property
+    def marts(self) -> tuple[PublishedMart, ...]:
+        return published_marts(self.manifest)
+
+    def mart(self, name: str) -> PublishedMart:
+        return published_mart(self.manifest, name)
+
+    def d1(self) -> D1Database:
+        return D1Database(self.client, self.access.account_id, self._id(Sink.D1))
+
+    def kv(self) -> KvNamespace:
+        return KvNamespace(self.client, self.access.account_id, self._id(Sink.KV))
+
+    def d1_sink(self, mart: PublishedMart) -> D1Sink:
+        assert mart.spec.d1 is not None
+        versions, limit = self.versions(Sink.D1, mart.name), self.access.d1_database_bytes
+        return D1Sink(self.reader, mart, mart.spec.d1, self.d1(), versions, size_limit=limit)
+
+    def kv_sink(self, mart: PublishedMart) -> KvSink:
+        assert mart.spec.kv is not None
+        versions = self.versions(Sink.KV, mart.name)
+        return KvSink(self.reader, mart, mart.spec.kv, self.kv(), versions)
+
+    def versions(self, sink: Sink, mart: str) -> PublishedVersions:
+        return PublishedVersions(self.lake, sink, self._id(sink), mart)
+
+    def _id(self, sink: Sink) -> str:
+        field = {Sink.D1: "d1_database_id", Sink.KV: "kv_namespace_id"}[sink]
+        value = getattr(self.access, field)
+        if value is None:
+            raise CloudflareError(
+                f"The Cloudflare connection has no {field}; "
+                "set it as docs/cloudflare.md says, or take the sink out of the marts' YAML."
+            )
+        return value
+
+
+@contextmanager
+def open_services(settings: Settings) -> Iterator[Services]:
+    """Open all of it for one task. Raises CloudflareError, PublishError or ManifestError."""
+    if settings.cloudflare_connection_id is None:
+        raise CloudflareError(
+            "Nothing says where to publish; set VENDING_CLOUDFLARE_CONNECTION to the Airflow "
+            "connection of Cloudflare (docs/cloudflare.md)."
+        )
+    access = cloudflare_access(settings.cloudflare_connection_id)
+    manifest = load_manifest(settings.dbt_manifest_path)
+    lake = open_lake(settings.lake)
+    with (
+        lake.scratch() as scratch,
+        open_marts(settings, scratch) as reader,
+        open_cloudflare(access) as client,
+    ):
+        yield Services(access, client, reader, lake, manifest)

@@ -1,0 +1,149 @@
+"""The tasks of the DAGs `publish_cloudflare` and `maintain_cloudflare`, made from the manifest."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from airflow.sdk import TaskGroup, XComArg, get_current_context, task
+
+from include.alerts.callbacks import on_run_success
+from include.assets import EveryAsset
+from include.cloudflare.limiter import POOL
+from include.publish.spec import PublishedMart, Sink, published_marts
+from include.settings import Settings, current_settings
+from include.transform.manifest import load_manifest
+from include.transform.tasks import mart_assets
+
+log = logging.getLogger(__name__)
+
+ROLL_BACK = "roll_back"
+# After the day's ingest and transform, when nothing else publishes. UTC.
+MAINTENANCE = "30 9 * * *"
+
+
+def publish_schedule(settings: Settings) -> EveryAsset | None:
+    """A new event of every published mart, or by hand where no connection is configured.
+
+    Whether the connection exists is the tasks' to find out: nothing of it is read while a DAG file
+    is parsed.
+    """
+    names = {f"marts.{mart.name}" for mart in _marts(settings)}
+    if settings.cloudflare_connection_id is None or not names:
+        return None
+    assets = mart_assets(settings.dbt_manifest_path)
+    return EveryAsset(*(asset for asset in assets if asset.name in names))
+
+
+def maintenance_schedule(settings: Settings) -> str | None:
+    return None if settings.cloudflare_connection_id is None else MAINTENANCE
+
+
+def publish_marts_to_sinks(settings: Settings) -> list[XComArg]:
+    """A task for each mart and sink, in a group for each sink; each gives an outcome's fields."""
+    publish = {Sink.D1: publish_d1, Sink.KV: publish_kv}
+    return _for_each(settings, lambda mart, sink: publish[sink].override(task_id=mart)(mart=mart))
+
+
+def verify_marts_at_sinks(settings: Settings) -> list[XComArg]:
+    """A task for each mart and sink that holds the edge to the mart."""
+    verify = {Sink.D1: verify_d1, Sink.KV: verify_kv}
+    return _for_each(
+        settings, lambda mart, sink: verify[sink].override(task_id=f"verify_{mart}")(mart=mart)
+    )
+
+
+@task(pool=POOL)
+def publish_d1(mart: str) -> dict[str, Any]:
+    """Bring the mart's table in D1 to its rows."""
+    from include.publish.services import open_services
+
+    with open_services(current_settings()) as services:
+        outcome = services.d1_sink(services.mart(mart)).publish()
+    log.info("%s", outcome)
+    return outcome.fields()
+
+
+@task(pool=POOL)
+def publish_kv(mart: str) -> dict[str, Any]:
+    """Bring the mart's pairs in KV to its rows, or back to the version before."""
+    from include.publish.kv import roll_back
+    from include.publish.services import open_services
+
+    with open_services(current_settings()) as services:
+        if get_current_context()["params"][ROLL_BACK] == mart:
+            version = roll_back(services.kv(), mart)
+            log.warning("%s on kv is rolled back to version %s.", mart, version.version)
+            return {"mart": mart, "sink": Sink.KV.value, "version": version.version}
+        outcome = services.kv_sink(services.mart(mart)).publish()
+    log.info("%s", outcome)
+    return outcome.fields()
+
+
+@task(pool=POOL, on_success_callback=on_run_success)
+def publish_state(outcomes: list[dict[str, Any]]) -> None:
+    """Write the pipeline's state to its own key of KV, where there is a namespace."""
+    from include.publish.services import open_services
+    from include.publish.state import pipeline_state, write_state
+
+    context = get_current_context()
+    with open_services(current_settings()) as services:
+        if services.access.kv_namespace_id is not None:
+            write_state(services.kv(), pipeline_state(context["run_id"], outcomes))
+
+
+@task(pool=POOL)
+def check_limits() -> None:
+    """Warn of services that are near what they may hold."""
+    from include.publish.maintenance import warn_of_growth
+    from include.publish.services import open_services
+
+    with open_services(current_settings()) as services:
+        warn_of_growth(services)
+
+
+@task(pool=POOL)
+def verify_d1(mart: str) -> None:
+    """Fail unless the mart's table in D1 holds exactly its rows."""
+    from include.publish.services import open_services
+    from include.publish.verify import verify_d1_table
+
+    with open_services(current_settings()) as services:
+        log.info("%s", verify_d1_table(services.reader, services.mart(mart), services.d1()))
+
+
+@task(pool=POOL)
+def verify_kv(mart: str) -> None:
+    """Fail unless every pair of the mart's version is in KV."""
+    from include.publish.services import open_services
+    from include.publish.verify import verify_kv_pairs
+
+    with open_services(current_settings()) as services:
+        sink = services.kv_sink(services.mart(mart))
+        log.info("%s", verify_kv_pairs(sink, services.mart(mart), services.kv()))
+
+
+@task(pool=POOL, on_success_callback=on_run_success)
+def sweep() -> None:
+    """Drop what killed publishers left, and name what is no longer published."""
+    from include.publish.maintenance import sweep_d1
+    from include.publish.services import open_services
+
+    with open_services(current_settings()) as services:
+        if services.access.d1_database_id is not None:
+            sweep_d1(services)
+
+
+def _for_each(settings: Settings, make: Callable[[str, Sink], XComArg]) -> list[XComArg]:
+    made = []
+    for sink in Sink:
+        marts = [mart.name for mart in _marts(settings) if sink in mart.sinks]
+        if marts:
+            with TaskGroup(sink.value):
+                made += [make(mart, sink) for mart in marts]
+    return made
+
+
+def _marts(settings: Settings) -> tuple[PublishedMart, ...]:
+    return published_marts(load_manifest(settings.dbt_manifest_path))
