@@ -113,8 +113,7 @@ class Platform:
         """End a task's process with SIGKILL while dbt has the warehouse open."""
         database = str(self.layout.warehouse)
         wait_until(lambda: self.states(run)[task_id] == "running", f"the start of {task_id}")
-        wait_until(lambda: _openers(database), f"{task_id} to open the warehouse")
-        for process in _openers(database):
+        for process in wait_until(lambda: _openers(database), f"{task_id} to open the warehouse"):
             process.kill()
 
     def asset_events(self) -> Counter[str]:
@@ -146,12 +145,14 @@ RAW_TABLES = (
 )
 
 
-def wait_until(done: Callable[[], Any], what: str) -> None:
+def wait_until(done: Callable[[], Any], what: str) -> Any:
+    """What `done` gives as soon as it gives something."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while not done():
+    while not (result := done()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"Waited {PATIENCE_SECONDS:.0f} s for {what}.")
         time.sleep(0.2)
+    return result
 
 
 @contextmanager

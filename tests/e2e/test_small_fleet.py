@@ -21,8 +21,8 @@ from tests.oracle.marts import differences, read_figures
 from tests.oracle.oracle import compute
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-# More telemetry than fits one page, so that paging goes on behind the malformed one.
-FLEET = ("--machines", "10", "--days", "21", "--seed", "11", "--end-date", "2026-10-31")
+# Three pages of telemetry: broken items on the first, the second malformed, one behind it.
+FLEET = ("--machines", "20", "--days", "21", "--seed", "11", "--end-date", "2026-10-31")
 LATER = ("late", "corrected", "duplicate", "master-change")
 RUN_SECONDS = 600
 PAGE_ITEMS = 1000
@@ -172,13 +172,18 @@ def test_broken_items_and_pages_of_the_api_are_in_quarantine(story: Story) -> No
         for fault in faults["malformed_items"]
         if _page(fault) not in lost_pages
     ) + Counter((feed, "malformed_page") for feed, _ in lost_pages)
+    assert set(expected) == {
+        ("telemetry", "invalid_value"),
+        ("telemetry", "missing_value"),
+        ("telemetry", "malformed_page"),
+        ("weather", "invalid_value"),
+    }
     found = Counter(
         story.platform.rows(
             "SELECT CASE dataset WHEN 'weather' THEN 'weather' ELSE 'telemetry' END, first_reason "
             "FROM ops.quarantine WHERE object_key LIKE 'api/%'"
         )
     )
-    assert expected
     assert found == expected
 
 

@@ -6,38 +6,10 @@
   with the strategy replace_touched and the same keys as unique_key. Gives keys, columns,
   business_date, earliest_business_date and latest_business_date over all rows of the key,
   _load_id and _ledger_seq.
-  Trap: join int_loads and never trust raw alone: a load that commits while dbt runs is already in
-  raw and not yet in this run's ledger.
 #}
 {% macro winning_rows(staging_model, dataset, keys, columns) %}
 {%- set key_list = keys | join(', ') -%}
-with current_loads as (
-
-    select
-        load_id,
-        loaded_seq,
-        row_number() over (order by landed_at, load_id) as landing_order
-    from {{ ref('int_loads') }}
-    where dataset = '{{ dataset }}' and is_current
-
-),
-
-this_run as (
-
-    select max(changed_seq) as ledger_seq from {{ ref('int_loads') }}
-
-),
-
-landed_rows as (
-
-    select
-        staged.*,
-        current_loads.loaded_seq,
-        current_loads.landing_order
-    from {{ staging_model }} as staged
-    inner join current_loads on staged._load_id = current_loads.load_id
-
-),
+with {{ landed_rows(staging_model, dataset) }}
 
 {% if is_incremental() -%}
 touched_keys as (

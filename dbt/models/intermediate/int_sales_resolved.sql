@@ -12,33 +12,7 @@
 -- the higher load_id, and the others stay in raw, so that retiring the winner brings them back.
 -- Says once what counts: a sale that a void names, and the void itself, count for nothing.
 
-with current_loads as (
-
-    select
-        load_id,
-        loaded_seq,
-        row_number() over (order by landed_at, load_id) as landing_order
-    from {{ ref('int_loads') }}
-    where dataset = 'sales' and is_current
-
-),
-
-this_run as (
-
-    select max(changed_seq) as ledger_seq from {{ ref('int_loads') }}
-
-),
-
-landed_lines as (
-
-    select
-        sales.*,
-        current_loads.loaded_seq,
-        current_loads.landing_order
-    from {{ ref('stg_vending__sales') }} as sales
-    inner join current_loads on sales._load_id = current_loads.load_id
-
-),
+with {{ landed_rows(ref('stg_vending__sales'), 'sales', name='landed_lines') }}
 
 {% if is_incremental() %}
 

@@ -1,0 +1,37 @@
+{#
+  The CTEs with which a model that resolves landed rows begins: current_loads (of the dataset, in
+  the order in which they landed), this_run (the ledger's sequence that the model will have seen)
+  and one with the rows of current loads, their loaded_seq and landing_order.
+  Usage: with {{ landed_rows(ref('stg_vending__sales'), 'sales', name='landed_lines') }} …
+  Trap: join int_loads and never trust raw alone: a load that commits while dbt runs is already in
+  raw and not yet in this run's ledger.
+#}
+{% macro landed_rows(staging_model, dataset, name='landed_rows') -%}
+current_loads as (
+
+    select
+        load_id,
+        loaded_seq,
+        row_number() over (order by landed_at, load_id) as landing_order
+    from {{ ref('int_loads') }}
+    where dataset = '{{ dataset }}' and is_current
+
+),
+
+this_run as (
+
+    select max(changed_seq) as ledger_seq from {{ ref('int_loads') }}
+
+),
+
+{{ name }} as (
+
+    select
+        staged.*,
+        current_loads.loaded_seq,
+        current_loads.landing_order
+    from {{ staging_model }} as staged
+    inner join current_loads on staged._load_id = current_loads.load_id
+
+),
+{%- endmacro %}
