@@ -15,7 +15,7 @@ OPTIONS := $(if $(DATA),--data $(DATA)) $(if $(MACHINES),--machines $(MACHINES))
 	$(if $(FAULTS),--faults $(FAULTS)) $(if $(API_FAULTS),--api-faults $(API_FAULTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help env run up down manifest contracts test test-full parity lint bench clean clean-all
+.PHONY: help env run up down rebuild manifest contracts test test-full parity lint bench clean clean-all
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1@/p' $(MAKEFILE_LIST) | awk -F@ '{printf "  %-10s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ up: $(STAMP) ## Start Airflow and leave it running; prints its address and login
 
 down: $(STAMP) ## Stop what `make up` started
 	@$(PYTHON) -m deploy.local down
+
+rebuild: $(STAMP) ## Make the DuckDB warehouse again from raw, marts included
+	@$(PYTHON) -m include.rebuild
 
 manifest: $(STAMP) ## Build the dbt manifest, if a source of the project has changed
 	@$(PYTHON) -m include.transform.manifest

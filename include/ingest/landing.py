@@ -30,8 +30,8 @@ from include.ingest.plan import (
 from include.lake import Lake, LakeError, StoredObject, Zone
 
 _CHUNK_BYTES = 1 << 20
-_LANDED_AT = "%Y%m%dT%H%M%S%fZ"
-_VERSION = re.compile(r"(?P<landed_at>\d{8}T\d{12}Z)-(?P<checksum>[0-9a-f]{16})")
+LANDED_AT = "%Y%m%dT%H%M%S%fZ"
+VERSION = re.compile(r"(?P<landed_at>\d{8}T\d{12}Z)-(?P<checksum>[0-9a-f]{16})")
 
 
 class LandingError(Exception):
@@ -205,7 +205,7 @@ def _keep(lake: Lake, copy: Path, object_key: str, content: _Content) -> _Versio
     if latest is not None and latest[1] == content.checksum[:16]:
         return latest[0]
     landed_at = datetime.now(UTC)
-    name = f"{landed_at.strftime(_LANDED_AT)}-{content.checksum[:16]}"
+    name = f"{landed_at.strftime(LANDED_AT)}-{content.checksum[:16]}"
     location = _raw_key(lake, object_key, name)
     lake.put_file(copy, location)
     return _Version(location, landed_at)
@@ -218,12 +218,12 @@ def _latest_version(lake: Lake, object_key: str) -> tuple[_Version, str] | None:
         (match["landed_at"], match["checksum"], stored.key)
         for stored in lake.list(folder)
         # Versions of a file that is called like a folder of this one lie deeper.
-        if (match := _VERSION.fullmatch(stored.key.removeprefix(f"{folder}/")))
+        if (match := VERSION.fullmatch(stored.key.removeprefix(f"{folder}/")))
     ]
     if not versions:
         return None
     landed_at, checksum, location = max(versions)
-    moment = datetime.strptime(landed_at, _LANDED_AT).replace(tzinfo=UTC)
+    moment = datetime.strptime(landed_at, LANDED_AT).replace(tzinfo=UTC)
     return _Version(location, moment), checksum
 
 

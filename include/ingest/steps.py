@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from include.contracts import Catalog, ContractError, load_catalog
+from include.ingest.batching import write_plan
 from include.ingest.conform import ConformError, conform_batch
 from include.ingest.discover import plan_files, plan_pages
 from include.ingest.landing import land_batch
@@ -22,6 +23,7 @@ from include.ingest.plan import (
     LoadReport,
     RunSummary,
 )
+from include.ingest.raw_versions import raw_versions
 from include.ingest.replay import describe_dry_run, land_again, plan_replay
 from include.ingest.runs import IngestRun
 from include.ingest.settle import settle
@@ -66,6 +68,12 @@ def discover_replay(
     return _groups(plan)
 
 
+def discover_raw(run: IngestRun, settings: Settings) -> list[list[str]]:
+    """Plan every file version in raw, for a warehouse that is made again; as `discover_files`."""
+    catalog = load_catalog()
+    return _groups(write_plan(run, raw_versions(run.lake, catalog), settings.conform))
+
+
 def conform(run: IngestRun, settings: Settings, batch_keys: Sequence[str]) -> None:
     """Land the files of each batch in raw and conform them.
 
@@ -84,7 +92,7 @@ def conform(run: IngestRun, settings: Settings, batch_keys: Sequence[str]) -> No
         raise IngestError(_and_more(problems))
 
 
-def load(run: IngestRun, settings: Settings) -> LoadReport | None:
+def load(run: IngestRun, settings: Settings, *, sweeps: bool = True) -> LoadReport | None:
     """Load every batch that was conformed, one transaction each, and sweep up orphans.
 
     A batch that cannot be loaded stops no other: the rest is loaded, then the step fails. None if
@@ -101,7 +109,8 @@ def load(run: IngestRun, settings: Settings) -> LoadReport | None:
             log.info("%s", describe_dry_run(run, warehouse, plan, conformed))
             return None
         loaded, problems = _load_each(run, warehouse, catalog, conformed)
-        sweep(run.lake, warehouse)
+        if sweeps:
+            sweep(run.lake, warehouse)
     report = LoadReport(batches=tuple(loaded))
     run.write_report(report)
     if problems:

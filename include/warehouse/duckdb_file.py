@@ -14,6 +14,11 @@ from include.warehouse.base import WarehouseError
 
 log = logging.getLogger(__name__)
 
+
+class WarehouseInUse(WarehouseError):
+    """Another process has the file open."""
+
+
 _CONFIG = {
     # Nothing is fetched from the network: JSON and Parquet are built in.
     "autoinstall_known_extensions": "false",
@@ -37,7 +42,8 @@ def connect(path: Path, wait_seconds: float) -> duckdb.DuckDBPyConnection:
         path.parent.mkdir(parents=True, exist_ok=True)
         return retrying(duckdb.connect, str(path), config=_CONFIG)
     except duckdb.Error as error:
-        raise WarehouseError(_unopened(path, error)) from error
+        kind = WarehouseInUse if _is_in_use(error) else WarehouseError
+        raise kind(_unopened(path, error)) from error
     except OSError as error:
         raise WarehouseError(
             f"The folder of the warehouse {path} cannot be made ({error.strerror}); "
@@ -62,13 +68,13 @@ def _unopened(path: Path, error: duckdb.Error) -> str:
     if "newer version" in str(error) or "storage version" in str(error):
         return (
             f"The warehouse {path} was written by another version of DuckDB; "
-            "open it with that version or move it away, and run the ingest DAGs again."
+            "open it with that version, or make it again from raw with make rebuild."
         )
     if "Permission denied" in str(error):
         return f"The warehouse {path} may not be opened; give the user that runs Airflow access."
     return (
-        f"The warehouse {path} is damaged ({_first_line(error)}); restore its copy from the "
-        "snapshot folder, or move it away and run the ingest DAGs again."
+        f"The warehouse {path} is damaged ({_first_line(error)}); make it again from raw with "
+        "make rebuild."
     )
 
 

@@ -142,7 +142,8 @@ def _recognise_copies(
         for checksum, loads in ledger.originals.items()
     }
     marked: list[NewLoad] = []
-    for load in decision.new:
+    # Of two names that come together, the one that landed first is the original.
+    for load in sorted(decision.new, key=lambda load: load.file.landed.landed_at):
         landed = load.file.landed
         candidates = originals.setdefault(landed.checksum, [])
         others = [each for each in candidates if each.object_key != landed.object_key]

@@ -71,7 +71,7 @@ def test_a_damaged_warehouse_is_a_sentence_with_the_remedy(settings, lake, conte
     settings.warehouse.path.write_bytes(content)
 
     with (
-        pytest.raises(WarehouseError, match=r"dbt_dev.duckdb is damaged .*; restore its copy"),
+        pytest.raises(WarehouseError, match=r"dbt_dev.duckdb is damaged .*; make it again from raw"),
         open_warehouse(settings.warehouse, lake),
     ):
         pytest.fail("the file is damaged")
@@ -84,7 +84,7 @@ def test_a_truncated_warehouse_is_a_sentence_with_the_remedy(settings, lake, war
     os.truncate(path, path.stat().st_size // 3)
 
     with (
-        pytest.raises(WarehouseError, match=r"is damaged .*; restore its copy"),
+        pytest.raises(WarehouseError, match=r"is damaged .*; make it again from raw"),
         open_warehouse(settings.warehouse, lake) as opened,
     ):
         opened.ensure_schema(load_catalog().datasets)
