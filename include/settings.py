@@ -238,7 +238,6 @@ def _dev(variables: _Variables) -> Settings:
         transform_schedule=None,
         slack_connection_id="slack",
         cloudflare_connection_id=variables.optional("VENDING_CLOUDFLARE_CONNECTION"),
-        cloudflare_connection_id=variables.optional("VENDING_CLOUDFLARE_CONNECTION"),
     )
 
 
@@ -282,7 +281,6 @@ def _cloud(
         ingest_schedule=ingest_schedule,
         transform_schedule=transform_schedule,
         slack_connection_id="slack",
-        cloudflare_connection_id=variables.optional("VENDING_CLOUDFLARE_CONNECTION"),
         cloudflare_connection_id=variables.optional("VENDING_CLOUDFLARE_CONNECTION"),
         sns_topic_arn=variables.optional("VENDING_SNS_TOPIC_ARN"),
     )
