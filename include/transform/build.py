@@ -13,7 +13,7 @@ from typing import Any
 from include.lake import open_lake
 from include.settings import current_settings
 from include.transform.artifacts import RunArtifacts
-from include.transform.dbt_command import NO_UNIT_TESTS, DbtError, run_dbt
+from include.transform.dbt_command import LIST, NO_UNIT_TESTS, DbtError, run_dbt
 from include.transform.project import DbtProject
 from include.transform.verdicts import Verdict, VerdictRecorder
 from include.transform.warehouse_access import wait_for_warehouse
@@ -116,7 +116,7 @@ def _list_selected(
 ) -> frozenset[str]:
     listing = run_dbt(
         project,
-        "list",
+        LIST,
         (*arguments, "--output", "json", "--output-keys", "unique_id", "--quiet"),
         target_path=target_path,
     )

@@ -10,6 +10,7 @@ from include.settings import set_variables
 from include.transform.project import DbtProject
 
 PARSE = "parse"
+LIST = "list"
 
 EventCallback = Callable[[Any], None]
 
@@ -41,20 +42,20 @@ def run_dbt(
     callbacks = [] if on_event is None else [on_event]
     parsed = None if command == PARSE else _parsed(project)
     outcome = dbtRunner(manifest=parsed, callbacks=callbacks).invoke(
-        [command, *_options(project, target_path), *arguments]
+        [command, *_options(project, command, target_path), *arguments]
     )
     if outcome.exception is not None:
         raise DbtError(_one_sentence(command, outcome.exception)) from outcome.exception
     return outcome.result
 
 
-def _options(project: DbtProject, target_path: Path) -> Iterable[str]:
+def _options(project: DbtProject, command: str, target_path: Path) -> Iterable[str]:
     yield from ("--project-dir", str(project.path), "--profiles-dir", str(project.path))
     yield from ("--target", project.target, "--target-path", str(target_path))
     yield from ("--log-path", str(target_path), "--log-level-file", "none", "--no-use-colors")
     if project.parse_cache_path.is_file():
         yield from ("--partial-parse-file-path", str(project.parse_cache_path))
-    if project.threads is not None:
+    if project.threads is not None and command not in (PARSE, LIST):
         yield from ("--threads", str(project.threads))
 
 

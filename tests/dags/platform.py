@@ -46,9 +46,9 @@ class TransformApi(AirflowApi):
         self._request("POST", "/api/v2/dags/transform/clearTaskInstances", json=body)
 
     def size_pool(self, slots: int) -> None:
-        body = {"slots": slots}
-        path = "/api/v2/pools/warehouse"
-        self._request("PATCH", path, json=body, params={"update_mask": "slots"})
+        body = {"pool": "warehouse", "slots": slots, "include_deferred": False}
+        mask = {"update_mask": "slots"}
+        self._request("PATCH", "/api/v2/pools/warehouse", json=body, params=mask)
 
     def asset_events(self) -> list[str]:
         """The name of the asset of each event so far."""
