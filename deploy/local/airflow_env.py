@@ -104,7 +104,7 @@ _DEFAULTS: Mapping[str, str] = {
     "AIRFLOW__CORE__HOSTNAME_CALLABLE": "deploy.local.ports.loopback",
     # The default of one second is half of the wall time of a run of short tasks; with less than
     # this the scheduler's own rounds, a tenth of a second of CPU each, take a core from the tasks.
-    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
     # 5 s by default, which a busy laptop exceeds.
     "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
     # One page holds all tasks of a run.
