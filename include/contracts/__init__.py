@@ -15,10 +15,15 @@ from include.contracts.model import (
     Field,
     FieldMapping,
     FieldType,
-    JsonLinesFormat,
+    JsonFormat,
+    JsonShape,
     LoadMode,
+    NumberSpelling,
+    Packing,
     SameContent,
+    Severity,
     SourceContract,
+    Spelling,
 )
 from include.contracts.reader import load_catalog
 
@@ -33,9 +38,14 @@ __all__ = [
     "Field",
     "FieldMapping",
     "FieldType",
-    "JsonLinesFormat",
+    "JsonFormat",
+    "JsonShape",
     "LoadMode",
+    "NumberSpelling",
+    "Packing",
     "SameContent",
+    "Severity",
     "SourceContract",
+    "Spelling",
     "load_catalog",
 ]

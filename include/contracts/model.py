@@ -7,6 +7,8 @@ dataset. Both are read from Open Data Contract Standard YAML by `include.contrac
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -42,6 +44,24 @@ class SameContent(StrEnum):
 
     LOAD = "load"
     SKIP = "skip"
+
+
+class Severity(StrEnum):
+    """What a broken rule does: rejects the row, lets it pass and counts it, or rejects the file."""
+
+    QUARANTINE = "quarantine"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+class Packing(StrEnum):
+    """What a file is wrapped in."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    ZIP = "zip"
+    ZSTD = "zstd"
+    EXCEL = "excel"
 
 
 class Classification(StrEnum):
@@ -175,27 +195,60 @@ class DatasetContract:
 
 @dataclass(frozen=True, slots=True)
 class CsvFormat:
-    """Delimited text, one record a line, with a header line.
+    """Delimited text, one record a line; an Excel sheet is read as such text.
 
-    ``encoding`` is a Python codec name; a byte order mark is tolerated in UTF-8.
-    ``is_multiline`` lets a quoted field hold line ends, so that a record spans several lines.
+    ``encodings`` are Python codec names: the first in which the whole file can be read is taken, a
+    byte order mark before all. ``escape`` stands before a quote inside quotes; None where quotes
+    are doubled. ``is_multiline`` lets a quoted field hold line ends, so that a record spans several
+    lines. ``skipped_lines`` stand before the header, or the first row where there is no header.
+    The last ``footer_lines`` are no rows, nor are last lines that match ``footer_pattern``.
+    ``sheet`` names the sheet; None is the first.
     """
 
-    encoding: str = "utf-8"
+    encodings: tuple[str, ...] = ("utf-8",)
     delimiter: str = ","
     quote: str = '"'
+    escape: str | None = None
     is_multiline: bool = False
+    has_header: bool = True
+    skipped_lines: int = 0
+    footer_lines: int = 0
+    footer_pattern: re.Pattern[str] | None = None
+    packing: Packing = Packing.NONE
+    sheet: str | None = None
 
     @property
     def is_utf8(self) -> bool:
-        return self.encoding == "utf-8"
+        return self.encodings == ("utf-8",)
+
+    @property
+    def has_footer(self) -> bool:
+        return self.footer_lines > 0 or self.footer_pattern is not None
+
+
+class JsonShape(StrEnum):
+    """Where the objects of a JSON file stand."""
+
+    PAGE = "page"
+    LINES = "lines"
+    DOCUMENT = "document"
 
 
 @dataclass(frozen=True, slots=True)
-class JsonLinesFormat:
-    """One JSON object a line after a first line that describes the page, in UTF-8."""
+class JsonFormat:
+    """JSON in UTF-8: a page of an API in raw, one object a line, or one document.
 
-    encoding: str = "utf-8"
+    ``items`` is the field of the document's object that holds the array; None where the document
+    is the array itself.
+    """
+
+    shape: JsonShape = JsonShape.PAGE
+    packing: Packing = Packing.NONE
+    items: str | None = None
+
+    @property
+    def encodings(self) -> tuple[str, ...]:
+        return ("utf-8",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,26 +271,84 @@ class ApiEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class NumberSpelling:
+    """How a vendor writes numbers, beside a plain 1234.5.
+
+    ``thousands`` may stand between groups of three digits. ``currency`` words may stand at either
+    end. Negative numbers may have brackets, a minus at the end, or one of the triangles of Japanese
+    accounts. ``is_full_width`` reads １２３ as 123.
+    """
+
+    thousands: str | None = None
+    decimal: str = "."
+    currency: tuple[str, ...] = ()
+    has_brackets: bool = False
+    has_trailing_minus: bool = False
+    has_triangle: bool = False
+    is_full_width: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How a vendor writes the values of a field; everything in it is undone in this order.
+
+    Blanks at both ends go, the text is normalised (NFKC), what matches ``removed`` goes,
+    ``null_words`` become null, and ``lookup`` replaces whole values. ``formats`` are those of
+    strptime, ``iso``, ``epoch`` (seconds) or ``epoch_ms``; the first that fits is taken.
+    """
+
+    is_trimmed: bool = False
+    is_normalised: bool = False
+    removed: str | None = None
+    null_words: tuple[str, ...] = ()
+    lookup: tuple[tuple[str, str], ...] = ()
+    otherwise: str | None = None
+    formats: tuple[str, ...] = ()
+    number: NumberSpelling | None = None
+    true_words: tuple[str, ...] = ()
+    false_words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class FieldMapping:
     """How a source gives one dataset field.
 
     From ``columns`` (as the vendor's header writes them; the first that has a value wins), or from
-    ``constant``, or, with neither, not at all: the field is null. ``time_zone`` is the IANA zone of
-    a timestamp that is written without an offset; without it the offset must be written.
-    ``is_trimmed`` takes blanks off both ends. ``has_float_noise`` accepts a decimal as binary
-    floating point prints it (0.30000000000000004) and restores the number that was meant.
+    ``constant``, or, with neither, not at all: the field is null. ``template`` puts columns, {name}
+    in it, together; it is null if one of them is. ``time_zone`` is the IANA zone of a timestamp
+    that is written without an offset; without it the offset must be written. ``has_float_noise``
+    accepts a decimal as binary floating point prints it (0.30000000000000004) and restores the
+    number that was meant. ``stricter`` holds the rules that the source adds to the dataset's.
+    ``severities`` are those of reason codes that do not reject the row.
     """
 
     field: Field
     columns: tuple[str, ...] = ()
     constant: str | None = None
+    template: str | None = None
     time_zone: str | None = None
-    is_trimmed: bool = False
+    spelling: Spelling = Spelling()
     has_float_noise: bool = False
+    stricter: Field | None = None
+    severities: tuple[tuple[str, Severity], ...] = ()
 
     @property
     def is_mapped(self) -> bool:
         return bool(self.columns) or self.constant is not None
+
+    @property
+    def is_required(self) -> bool:
+        return self.field.required or (self.stricter is not None and self.stricter.required)
+
+    def severity(self, code: str) -> Severity:
+        """What breaking the rule of a reason code does."""
+        return dict(self.severities).get(code, Severity.QUARANTINE)
+
+    def is_given_by(self, header: frozenset[str]) -> bool:
+        """Whether a file with these columns can give the field."""
+        if self.template is not None:
+            return header.issuperset(self.columns)
+        return not header.isdisjoint(self.columns)
 
 
 @dataclass(frozen=True)
@@ -247,8 +358,11 @@ class SourceContract:
     ``id`` is ``<source>.<dataset>``. ``fingerprint`` changes when anything changes that can change
     a row: it leaves out descriptions, owners and versions. ``file_pattern`` matches a whole file
     name, ``folder`` (if given) the folder that directly holds the file. ``mappings`` has one entry
-    for each dataset field that is not derived, in the dataset's order. A file waits until one of
-    its own name with ``ready_marker`` behind it lies beside it, if the contract has a marker.
+    for each dataset field that is not derived, in the dataset's order. ``columns`` are all that
+    the contract declares, in the vendor's order. ``matches_loosely`` finds a column also where the
+    header writes it in another case, width or with other blanks. A file of which more than
+    ``most_rejected_percent`` of the rows are rejected is quarantined whole. A file waits until one
+    of its own name with ``ready_marker`` behind it lies beside it, if the contract has a marker.
     """
 
     id: str
@@ -258,10 +372,14 @@ class SourceContract:
     fingerprint: str
     description: str
     time_zone: str
-    format: CsvFormat | JsonLinesFormat
+    format: CsvFormat | JsonFormat
     mappings: tuple[FieldMapping, ...]
     ignored_columns: tuple[str, ...]
     personal_columns: frozenset[str]
+    columns: tuple[str, ...] = ()
+    ignores_other_columns: bool = False
+    matches_loosely: bool = False
+    most_rejected_percent: Decimal | None = None
     file_pattern: re.Pattern[str] | None = None
     folder: str | None = None
     api: ApiEndpoint | None = None
@@ -278,15 +396,31 @@ class SourceContract:
         """Mapped and ignored columns; any other column of a file goes to ``_extra``."""
         return frozenset((*self.mapped_columns, *self.ignored_columns))
 
+    @cached_property
+    def _loose_names(self) -> dict[str, str]:
+        return {_loosely(name): name for name in self.columns}
+
+    def declared_names(self, written: tuple[str, ...]) -> tuple[str, ...]:
+        """A header's columns as the contract calls them; unknown ones stay as they are written."""
+        if not self.matches_loosely:
+            return written
+        return tuple(self._loose_names.get(_loosely(name), name) for name in written)
+
+    def unknown_columns(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those whose values are kept in ``_extra``."""
+        if self.ignores_other_columns:
+            return ()
+        return tuple(name for name in names if name not in self.known_columns)
+
     def missing_columns(self, header: frozenset[str]) -> tuple[str, ...]:
         """The fields' columns without which a file cannot be read, given those it has.
 
         A field is readable if any of its columns is there; a nullable field may go without.
         """
         return tuple(
-            mapping.columns[0]
+            next(column for column in mapping.columns if column not in header)
             for mapping in self.mappings
-            if mapping.columns and mapping.field.required and header.isdisjoint(mapping.columns)
+            if mapping.columns and mapping.is_required and not mapping.is_given_by(header)
         )
 
     def matches(self, object_key: str) -> bool:
@@ -297,6 +431,11 @@ class SourceContract:
         if self.folder is not None and (not folders or folders[-1] != self.folder):
             return False
         return self.file_pattern.fullmatch(name) is not None
+
+
+def _loosely(name: str) -> str:
+    """A column's name without what vendors change unnoticed: case, width and blanks."""
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ not even lines can be told apart.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ import pyarrow as pa
 from include.contracts import SourceContract
 from include.contracts.raw_tables import QUARANTINE
 from include.ingest.exact_read import ExactRead
-from include.ingest.expressions import ConformExpressions, literal
+from include.ingest.expressions import ConformExpressions
 from include.ingest.fast_read import (
     FastResult,
     accepted_rows,
@@ -31,7 +31,11 @@ from include.ingest.fast_read import (
     is_complete,
     read_fast,
 )
-from include.ingest.plan import ConformedBatch, ConformedFile, LandedFile
+from include.ingest.judge import count_rejections, refusals
+from include.ingest.judge import drift as find_drift
+from include.ingest.judge import warnings as count_warnings
+from include.ingest.plan import ColumnDrift, ConformedBatch, ConformedFile, LandedFile
+from include.ingest.spelling import literal, register_functions
 from include.ingest.workspace import RawFile, Workspace, open_connection
 from include.lake import Lake, Zone
 from include.settings import ConformLimits
@@ -108,13 +112,15 @@ def conform_files(
         work = Workspace(
             contract, ConformExpressions(contract), connection, scratch, limits.threads
         )
+        register_functions(connection, contract)
         fast = read_fast(work, files)
         exact = ExactRead(work)
         _read_rest(fast, exact)
         exact.finish()
+        drift = _judge_files(work, fast, exact)
         parquet = _write_rows(work, fast)
         quarantine = _write_quarantine(work, files, run_id)
-        conformed = _account(work, files, fast, exact, parquet)
+        conformed = _account(work, files, fast, exact, parquet, drift)
     return ConformedFiles(conformed, parquet, quarantine)
 
 
@@ -125,9 +131,23 @@ def _read_rest(fast: FastResult, exact: ExactRead) -> None:
         if partly.accepted_rows + chosen != partly.rows:
             exact.forget(partly.file.load_id)
             drop_partly_read(fast, partly)
-            fast.exact.append(partly.file)
     for file in fast.exact:
         exact.add(file)
+
+
+def _judge_files(
+    work: Workspace, fast: FastResult, exact: ExactRead
+) -> dict[int, tuple[ColumnDrift, ...]]:
+    """Quarantine the files that the contract refuses as a whole; returns the drift of all."""
+    read = exact.rows | {partly.file.load_id: partly.rows for partly in fast.partly}
+    rejections = count_rejections(work)
+    drift = find_drift(work, fast.headers | exact.headers, rejections, read)
+    partly_read = {partly.file.load_id: partly for partly in fast.partly}
+    for load_id, reason in refusals(work.contract, rejections, read):
+        if load_id in partly_read:
+            drop_partly_read(fast, partly_read[load_id])
+        exact.reject_file(load_id, reason, read[load_id])
+    return drift
 
 
 def _write_rows(work: Workspace, fast: FastResult) -> Path | None:
@@ -184,9 +204,11 @@ def _account(
     fast: FastResult,
     exact: ExactRead,
     parquet: Path | None,
+    drift: Mapping[int, tuple[ColumnDrift, ...]],
 ) -> tuple[ConformedFile, ...]:
     """Count what was written, and check that it is what was read."""
     stored = _stored_rows(work, parquet)
+    warned = count_warnings(work, None if parquet is None else str(parquet))
     rejected = dict(work.rows("SELECT load_id, count(*) FROM rejected GROUP BY 1"))
     rejected |= exact.rejected_files
     read = exact.rows | fast.rows | {partly.file.load_id: partly.rows for partly in fast.partly}
@@ -203,6 +225,8 @@ def _account(
                 rows_duplicate=duplicates.get(file.load_id, 0),
                 business_date_from=rows.first,
                 business_date_to=rows.last,
+                drift=drift.get(file.load_id, ()),
+                warnings=warned.get(file.load_id, ()),
             )
         )
         _check_conservation(conformed[-1])

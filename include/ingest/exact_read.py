@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from include.ingest.expressions import EXTRA, LOAD_ID, Reason, ReasonCode, source_column
-from include.ingest.records import (
-    FileRejected,
-    LineChoice,
-    Record,
-    RejectedRecord,
-    read_records,
-)
+from include.ingest.expressions import EXTRA, LOAD_ID, source_column
+from include.ingest.reasons import FileRejected, Reason, ReasonCode
+from include.ingest.records import LineChoice, Record, RejectedRecord, read_records
 from include.ingest.workspace import RawFile, Workspace
 
 _CHUNK_ROWS = 50_000
@@ -60,6 +56,7 @@ class ExactRead:
         self._rows: Counter[int] = Counter()
         self._duplicates: Counter[int] = Counter()
         self._rejected_files: dict[int, int] = {}
+        self._headers: dict[int, tuple[str, ...]] = {}
         self._chunk: list[tuple[int, Record]] = []
         self._characters = 0
         self._rejections: list[_Rejection] = []
@@ -80,19 +77,30 @@ class ExactRead:
         """The files rejected as a whole, with the rows that are in quarantine by that."""
         return dict(self._rejected_files)
 
+    @property
+    def headers(self) -> dict[int, tuple[str, ...]]:
+        """The columns of each delimited file as it writes them."""
+        return dict(self._headers)
+
+    def reject_file(self, load_id: int, reason: Reason, rows: int) -> None:
+        """Put a file of so many rows into quarantine whole, whatever was read of it."""
+        self.forget(load_id)
+        self._duplicates.pop(load_id, None)
+        self._rows[load_id] = self._rejected_files[load_id] = rows
+        self._reject(_Rejection(load_id, None, [reason.to_json()], None))
+        self._flush_rejections()
+
     def add(self, file: RawFile, choice: LineChoice | None = None) -> int:
         """Read a file, or its chosen lines; returns the number of rows. Raises OSError."""
         load_id = file.load_id
         self._files[load_id] = (file, choice)
         try:
-            for record in read_records(file.path, self._work.contract, choice):
+            for record in read_records(file.path, self._work.contract, choice, self._note(load_id)):
                 self._rows[load_id] += 1
                 self._add_record(load_id, record)
         except FileRejected as error:
-            self.forget(load_id)
-            self._rows[load_id] = error.rows
-            self._rejected_files[load_id] = error.rows
-            self._reject(_Rejection(load_id, None, [error.reason.to_json()], None))
+            # What could be read before counts, though nothing of it is kept.
+            self.reject_file(load_id, error.reason, max(error.rows, self._rows[load_id]))
         return self._rows[load_id]
 
     def forget(self, load_id: int) -> None:
@@ -100,7 +108,7 @@ class ExactRead:
         self._flush()
         for table, column in (("exact_rows", "_load_id"), ("rejected", "load_id")):
             self._work.connection.execute(f"DELETE FROM {table} WHERE {column} = {load_id}")
-        del self._rows[load_id]
+        self._rows.pop(load_id, None)
 
     def finish(self) -> None:
         """Decide on repeated keys: of equal rows the first stays and the others are skipped and
@@ -110,6 +118,9 @@ class ExactRead:
             self._reject_conflicts()
             self._skip_duplicates()
             self._flush_rejections()
+
+    def _note(self, load_id: int) -> Callable[[tuple[str, ...]], None]:
+        return lambda columns: self._headers.__setitem__(load_id, columns)
 
     def _create_tables(self) -> None:
         columns = ", ".join(

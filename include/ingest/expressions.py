@@ -12,20 +12,21 @@ the other rows only.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from enum import StrEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from include.contracts import Field, FieldMapping, FieldType, SourceContract
+from include.contracts import Field, FieldMapping, FieldType, Severity, SourceContract
+from include.ingest import spelling
+from include.ingest.reasons import Reason, ReasonCode
+from include.ingest.spelling import literal
 
 LOAD_ID = "load_id"
 EXTRA = "extra"
 
-_BLANKS = " \t\r\n\u3000"
+_ISO = "iso"
 # No zone changes its clocks twice in a week.
 _WEEK = timedelta(weeks=1)
 _UTC_ZONES = frozenset({"UTC", "Etc/UTC"})
@@ -37,40 +38,6 @@ _OFFSET = r"(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9]|[+-]14:00)"
 # DuckDB stores microseconds and cuts off what is finer.
 _FRACTION = r"(\.[0-9]{1,6}0*)?"
 _ANY_FRACTION = r"(\.[0-9]+)?"
-
-
-class ReasonCode(StrEnum):
-    """Why a row or a file is in quarantine."""
-
-    MALFORMED_ROW = "malformed_row"
-    MISSING_VALUE = "missing_value"
-    INVALID_VALUE = "invalid_value"
-    OUT_OF_RANGE = "out_of_range"
-    UNKNOWN_VALUE = "unknown_value"
-    TOO_PRECISE = "too_precise"
-    CONFLICTING_KEY = "conflicting_key"
-    INVALID_ENCODING = "invalid_encoding"
-    MALFORMED_HEADER = "malformed_header"
-    MALFORMED_PAGE = "malformed_page"
-    UNREADABLE_COMPRESSION = "unreadable_compression"
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One reason, as ``ops.quarantine.reasons`` holds it. A message never repeats a value."""
-
-    code: ReasonCode
-    field: str | None
-    message: str
-
-    def to_json(self) -> str:
-        content = {"code": self.code.value, "field": self.field, "message": self.message}
-        return json.dumps(content, ensure_ascii=False)
-
-
-def literal(text: str) -> str:
-    """Text as a SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def source_column(index: int) -> str:
@@ -101,6 +68,9 @@ class _FieldRule:
     @property
     def value(self) -> str:
         return f"v{self.number}"
+
+    def warns_of(self, reason: Reason) -> bool:
+        return self.mapping.severity(reason.code.value) is Severity.WARN
 
 
 class ConformExpressions:
@@ -157,6 +127,16 @@ class ConformExpressions:
         ]
         return f"list_filter([{', '.join(reasons)}], lambda reason: reason IS NOT NULL)"
 
+    def warnings(self) -> list[tuple[str, str, str]]:
+        """Of each rule that warns: the field, the code, and the condition over stored rows."""
+        return [
+            (rule.field.name, reason.code.value, violation)
+            for rule in self._rules
+            if rule.mapping.constant is None and not rule.field.is_personal
+            for violation, reason in _value_violations(rule, rule.field.name)
+            if rule.warns_of(reason)
+        ]
+
     def key_hash(self) -> str:
         """A 64-bit hash of a stored row's load and key. Equal keys have equal hashes."""
         return f"hash({', '.join(('_load_id', *self._contract.dataset.key))})"
@@ -174,10 +154,16 @@ class ConformExpressions:
 def _source_text(mapping: FieldMapping, columns: dict[str, int]) -> str:
     if mapping.constant is not None:
         return literal(mapping.constant)
-    texts = [source_column(columns[name]) for name in mapping.columns]
-    if mapping.is_trimmed:
-        texts = [f"nullif(trim({text}, {literal(_BLANKS)}), '')" for text in texts]
-    return texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
+    own = mapping.spelling
+    texts = {
+        name: spelling.plain_text(source_column(columns[name]), own) for name in mapping.columns
+    }
+    if mapping.template is not None:
+        text = spelling.filled_template(mapping.template, texts)
+    else:
+        text = spelling.first_of(list(texts.values()))
+    text = spelling.looked_up(text, own)
+    return text if own.number is None else spelling.plain_number(text, own.number)
 
 
 def _value(rule: _FieldRule) -> str:
@@ -222,25 +208,41 @@ def _decimal_value(rule: _FieldRule) -> str:
 
 
 def _boolean_value(rule: _FieldRule) -> str:
-    return (
-        f"CASE lower({rule.text}) WHEN 'true' THEN TRUE WHEN '1' THEN TRUE "
-        "WHEN 'false' THEN FALSE WHEN '0' THEN FALSE END"
-    )
+    return spelling.boolean(rule.text, rule.mapping.spelling)
 
 
 def _date_value(rule: _FieldRule) -> str:
+    return spelling.first_of(
+        [
+            _iso_date(rule.text) if written == _ISO else spelling.day(rule.text, written)
+            for written in rule.mapping.spelling.formats or (_ISO,)
+        ]
+    )
+
+
+def _iso_date(text: str) -> str:
     # 'infinity' is a date to DuckDB, and its own canonical text.
-    day = f"TRY_CAST({rule.text} AS DATE)"
-    return f"CASE WHEN CAST({day} AS VARCHAR) = {rule.text} AND isfinite({day}) THEN {day} END"
+    day = f"TRY_CAST({text} AS DATE)"
+    return f"CASE WHEN CAST({day} AS VARCHAR) = {text} AND isfinite({day}) THEN {day} END"
 
 
 def _timestamp_value(rule: _FieldRule) -> str:
+    formats = rule.mapping.spelling.formats or (_ISO,)
+    return spelling.first_of([_moment(rule, written) for written in formats])
+
+
+def _moment(rule: _FieldRule, written: str) -> str:
+    """A timestamp in UTC that is written so, or null."""
     text, zone = rule.text, rule.mapping.time_zone
+    if written.startswith("epoch"):
+        return spelling.epoch(text, written)
     if zone is None:
-        return _instant(text, _written_offsets(rule.zone, rule.field))
+        if written == _ISO:
+            return _instant(text, _written_offsets(rule.zone, rule.field))
+        return spelling.instant(text, written)
+    local = _local_time(text) if written == _ISO else spelling.local_moment(text, written)
     if zone in _UTC_ZONES:
-        return _local_time(text)
-    local = _local_time(text)
+        return local
     return f"CASE WHEN {_occurs_once(local, zone)} THEN {_to_utc(local, zone)} END"
 
 
@@ -382,23 +384,26 @@ def _conditions(rule: _FieldRule) -> Iterator[str]:
     field, text, value = rule.field, rule.text, rule.value
     if rule.mapping.constant is not None:
         return
-    if field.required:
+    if rule.mapping.is_required:
         yield f"{value} IS NOT NULL"
     elif field.type is not FieldType.TEXT:
         yield f"{value} IS NOT NULL OR {text} IS NULL"
-    for violation, _ in _value_violations(rule):
-        yield f"({violation}) IS NOT TRUE"
+    for violation, reason in _value_violations(rule, rule.value):
+        if not rule.warns_of(reason):
+            yield f"({violation}) IS NOT TRUE"
 
 
 def _violations(rule: _FieldRule) -> Iterator[tuple[str, Reason]]:
     """Each way to break the field's rules; no two of the first kind hold of one value."""
     if rule.mapping.constant is not None:
         return
-    if rule.field.required:
+    if rule.mapping.is_required:
         yield f"{rule.text} IS NULL", _reason(rule, ReasonCode.MISSING_VALUE, "must have a value")
     if rule.field.type is not FieldType.TEXT:
         yield from _type_violations(rule)
-    yield from _value_violations(rule)
+    for violation, reason in _value_violations(rule, rule.value):
+        if not rule.warns_of(reason):
+            yield violation, reason
 
 
 def _type_violations(rule: _FieldRule) -> Iterator[tuple[str, Reason]]:
@@ -430,9 +435,28 @@ def _type_violations(rule: _FieldRule) -> Iterator[tuple[str, Reason]]:
     yield unread, _reason(rule, ReasonCode.INVALID_VALUE, _expectation(rule))
 
 
-def _value_violations(rule: _FieldRule) -> Iterator[tuple[str, Reason]]:
+def _value_violations(rule: _FieldRule, value: str) -> Iterator[tuple[str, Reason]]:
     """Breaches by a value that can be read; null (not true) where there is no value."""
-    field, value = rule.field, rule.value
+    for field in (rule.field, rule.mapping.stricter):
+        if field is not None:
+            yield from _range_violations(rule, field, value)
+            yield from _word_violations(rule, field.allowed_values, value)
+            if field.pattern:
+                yield (
+                    f"NOT regexp_full_match({value}, {literal(field.pattern)})",
+                    _reason(rule, ReasonCode.INVALID_VALUE, f"must match {field.pattern}"),
+                )
+    own = rule.mapping.spelling
+    if own.lookup and own.otherwise is None:
+        words = ", ".join(literal(word) for word in dict.fromkeys(v for _, v in own.lookup))
+        known = ", ".join(word for word, _ in own.lookup)
+        yield (
+            f"{rule.text} NOT IN ({words})",
+            _reason(rule, ReasonCode.UNKNOWN_VALUE, f"must be one of {known}"),
+        )
+
+
+def _range_violations(rule: _FieldRule, field: Field, value: str) -> Iterator[tuple[str, Reason]]:
     limits = []
     if field.minimum is not None:
         limits.append((f"{value} < {_bound(field, field.minimum)}", f"at least {field.minimum}"))
@@ -442,15 +466,16 @@ def _value_violations(rule: _FieldRule) -> Iterator[tuple[str, Reason]]:
         message = "must be " + " and ".join(words for _, words in limits)
         condition = " OR ".join(condition for condition, _ in limits)
         yield condition, _reason(rule, ReasonCode.OUT_OF_RANGE, message)
-    if field.allowed_values:
-        values = ", ".join(literal(allowed) for allowed in field.allowed_values)
-        message = f"must be one of {', '.join(field.allowed_values)}"
-        yield f"{value} NOT IN ({values})", _reason(rule, ReasonCode.UNKNOWN_VALUE, message)
-    if field.pattern:
-        yield (
-            f"NOT regexp_full_match({value}, {literal(field.pattern)})",
-            _reason(rule, ReasonCode.INVALID_VALUE, f"must match {field.pattern}"),
-        )
+
+
+def _word_violations(
+    rule: _FieldRule, allowed: tuple[str, ...], value: str
+) -> Iterator[tuple[str, Reason]]:
+    if allowed:
+        values = ", ".join(literal(word) for word in allowed)
+        message = f"must be one of {', '.join(allowed)}"
+        text = f"CAST({value} AS VARCHAR)" if rule.field.type is not FieldType.TEXT else value
+        yield f"{text} NOT IN ({values})", _reason(rule, ReasonCode.UNKNOWN_VALUE, message)
 
 
 def _exceeds(field: Field, value: str) -> str:
@@ -465,11 +490,18 @@ def _bound(field: Field, bound: object) -> str:
 
 
 def _expectation(rule: _FieldRule) -> str:
-    zone = rule.mapping.time_zone
+    zone, own = rule.mapping.time_zone, rule.mapping.spelling
+    once = f" that occurs once in {zone}" if zone is not None else ""
+    if own.formats and rule.field.type in (FieldType.DATE, FieldType.TIMESTAMP):
+        return f"must be written as {' or '.join(own.formats)}{once}"
     if rule.field.type is FieldType.TIMESTAMP:
         if zone is None:
             return "must be a time as in 2026-01-31T09:30:00+09:00, with its offset"
-        return f"must be a time as in 2026-01-31 09:30:00 that occurs once in {zone}"
+        return f"must be a time as in 2026-01-31 09:30:00{once}"
+    if rule.field.type is FieldType.BOOLEAN and (own.true_words or own.false_words):
+        return f"must be one of {', '.join(own.true_words + own.false_words)}"
+    if own.number is not None:
+        return "must be a number as the contract says it is written"
     return {
         FieldType.INTEGER: "must be a whole number",
         FieldType.DECIMAL: "must be a number as in 120 or 1.25",

@@ -17,7 +17,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from include.ingest.expressions import LOAD_ID, literal
+from include.ingest.expressions import EXTRA, LOAD_ID, literal
 from include.ingest.fast_files import Candidate, FastFiles, Layout, fast_files
 from include.ingest.records import LineChoice
 from include.ingest.workspace import RawFile, Workspace, id_list
@@ -51,13 +51,15 @@ class FastResult:
     that breaks a rule, and then ``_extra`` holds the row's text. `accepted_rows` is the query over
     those that count.
 
-    ``rows`` has the accepted files with their rows.
+    ``rows`` has the accepted files with their rows, ``headers`` the columns of each delimited file
+    that was tried, as it writes them.
     """
 
     parquets: list[Path] = field(default_factory=list)
     rows: dict[int, int] = field(default_factory=dict)
     partly: list[PartlyRead] = field(default_factory=list)
     exact: list[RawFile] = field(default_factory=list)
+    headers: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +83,17 @@ def read_fast(work: Workspace, files: Sequence[RawFile]) -> FastResult:
             result.exact.append(file)
         else:
             layouts[candidate.layout].append(candidate)
+            if candidate.header.written:
+                result.headers[file.load_id] = candidate.header.written
     for candidates in layouts.values():
         _read_layout(work, fast, candidates, result)
     return result
 
 
 def drop_partly_read(result: FastResult, partly: PartlyRead) -> None:
-    """Take back a file whose proof failed: it is to be read exactly as a whole."""
+    """Take back a file whose proof failed, or that is refused: none of its rows counts."""
     result.partly.remove(partly)
+    result.exact.append(partly.file)
 
 
 def accepted_rows(work: Workspace, result: FastResult) -> str | None:
@@ -139,9 +144,9 @@ def _copy(work: Workspace, fast: FastFiles, candidates: Sequence[Candidate], par
     sql, layout = work.expressions, candidates[0].layout
     # A filter would be pushed below the projection and evaluate every expression twice, so rows
     # that break a rule are marked, in columns that all rows have.
-    is_accepted = f"{sql.accepted()} AND {fast.is_plain()}"
+    is_accepted = f"{sql.accepted()} AND {fast.is_plain(candidates[0])}"
     load_id = f"CASE WHEN {is_accepted} THEN {LOAD_ID} ELSE ~{LOAD_ID} END"
-    extra = f"CASE WHEN {is_accepted} THEN NULL ELSE {fast.line(layout)} END"
+    extra = f"CASE WHEN {is_accepted} THEN {EXTRA} ELSE {fast.line(layout)} END"
     typed = sql.typed(fast.relation(candidates), fast.carried(layout))
     work.connection.execute(
         f"COPY (SELECT {sql.stored(load_id, extra)} FROM ({typed})) "

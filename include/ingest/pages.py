@@ -77,22 +77,33 @@ def page_folder(lake: Lake, contract: SourceContract) -> str:
 def parse_body(content: bytes, items_field: str) -> PageBody:
     """Take the items out of a body: an object that holds them as an array in one field."""
     try:
-        text = content.decode("utf-8-sig")
-        items = _cut_strictly(text, items_field)
-        return PageBody(items=tuple(_items(text, items_field) if items is None else items))
+        return PageBody(items=tuple(cut_items(content, items_field)))
     except (ValueError, RecursionError):
         # Also nesting that Python does not follow.
         return PageBody(malformed=content.decode("utf-8", errors="backslashreplace"))
 
 
-def _cut_strictly(text: str, items_field: str) -> list[str] | None:
-    """The text of each item, thirty times as fast as `_items`.
+def cut_items(content: bytes, items_field: str | None) -> list[str]:
+    """The text of each item of an array: that in a field of an object, or all of the content.
 
-    None if msgspec refuses the body: it does so for half a character, which is one item's fault.
+    Raises ValueError if there is no such array, RecursionError if it is nested too deep.
+    """
+    text = content.decode("utf-8-sig")
+    items = _cut_strictly(text, items_field)
+    return _cut_patiently(text, items_field) if items is None else items
+
+
+def _cut_strictly(text: str, items_field: str | None) -> list[str] | None:
+    """The text of each item, thirty times as fast as `_cut_patiently`.
+
+    None if msgspec refuses the text: it does so for half a character, which is one item's fault.
     """
     try:
-        body = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-        items = msgspec.json.decode(body.get(items_field, b""), type=list[msgspec.Raw])
+        array: str | msgspec.Raw = text
+        if items_field is not None:
+            fields = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+            array = fields.get(items_field, msgspec.Raw(b""))
+        items = msgspec.json.decode(array, type=list[msgspec.Raw])
     except (msgspec.DecodeError, RecursionError):
         return None
     return [_LINE_ENDS.sub(" ", bytes(item).decode()) for item in items]
@@ -123,10 +134,14 @@ def fetched_at(lake: Lake, location: str) -> datetime | None:
     return head.fetched_at if head else None
 
 
-def _items(text: str, items_field: str) -> list[str]:
-    """The text of each item. Raises ValueError if the body is no page."""
+def _cut_patiently(text: str, items_field: str | None) -> list[str]:
+    """The text of each item. Raises ValueError if the text is no page."""
     decoder = JSONDecoder(parse_constant=_refuse_constant)
     body = decoder.decode(text)
+    if items_field is None:
+        if not isinstance(body, list):
+            raise ValueError("the text is no array")
+        return _cut_array(decoder, text, _skip_blanks(text, 0))
     if not isinstance(body, dict) or not isinstance(body.get(items_field), list):
         raise ValueError(f"the body has no array {items_field}")
     return _cut_array(decoder, text, _field_start(decoder, text, items_field))

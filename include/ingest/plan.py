@@ -121,6 +121,14 @@ class ColumnDrift(_Document):
     found: str | None = None
 
 
+class RuleWarning(_Document):
+    """A rule that only warns, by the field and the reason code, and the rows that break it."""
+
+    field: str
+    code: str
+    rows: int
+
+
 class ConformedFile(_Document):
     """What conform made of one landed file.
 
@@ -136,6 +144,7 @@ class ConformedFile(_Document):
     business_date_from: date | None = None
     business_date_to: date | None = None
     drift: tuple[ColumnDrift, ...] = ()
+    warnings: tuple[RuleWarning, ...] = ()
 
 
 class ConformedBatch(_Document):

@@ -8,38 +8,33 @@ read is a rejected record with its reason, or, where nothing of the file can be 
 from __future__ import annotations
 
 import csv
-import gzip
 import json
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from include.contracts import CsvFormat, JsonLinesFormat, SourceContract
-from include.ingest.expressions import Reason, ReasonCode
+from include.contracts import CsvFormat, JsonFormat, JsonShape, SourceContract
+from include.ingest.plain import open_plain
+from include.ingest.reasons import FileRejected, Reason, ReasonCode
 from include.ingest.scan import chunks_of, whole_lines
 
 # What one record may be long; longer ones are rejected without being held in memory.
 LONGEST_RECORD = 16 << 20
-_UTF8_BOM = "\ufeff"
 # What the json module writes as it was read.
 _PLAIN = (str, int, bool, type(None))
 # Deeper JSON is rejected, long before Python's own limit.
 _DEEPEST_JSON = 64
 
+# DuckDB slows down with the square of the columns, and no vendor has a thousand.
+_MOST_COLUMNS = 2_000
+# So many lines at the end may match a footer's pattern.
+_LONGEST_FOOTER = 1_000
+
 # The csv module's own limit on a field is lower than that of a record.
 csv.field_size_limit(LONGEST_RECORD)
-
-
-class FileRejected(Exception):
-    """Nothing of the file can be read as rows. ``rows`` are the rows it may have held."""
-
-    def __init__(self, reason: Reason, rows: int) -> None:
-        super().__init__(reason.message)
-        self.reason = reason
-        self.rows = rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +61,13 @@ class RejectedRecord:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A delimited file's columns and where the contract's mapped columns stand among them."""
+    """A delimited file's columns and where the contract's mapped columns stand among them.
+
+    ``columns`` are called as in the contract, ``written`` as in the file.
+    """
 
     columns: tuple[str, ...]
+    written: tuple[str, ...]
     positions: tuple[int | None, ...]
     extra: tuple[int, ...]
     shown: tuple[int, ...]
@@ -89,37 +88,63 @@ class LineChoice:
 
 
 def read_records(
-    path: Path, contract: SourceContract, choice: LineChoice | None = None
+    path: Path,
+    contract: SourceContract,
+    choice: LineChoice | None = None,
+    on_header: Callable[[tuple[str, ...]], None] | None = None,
 ) -> Iterator[Record | RejectedRecord]:
     """Every record of a raw file in its order, blank lines left out.
 
-    Memory does not depend on the file's size. Raises FileRejected, also after records have been
-    given, and OSError.
+    ``on_header`` is told the columns as the file writes them, also where they are refused. Memory
+    does not depend on the file's size. Raises FileRejected, also after records have been given,
+    and OSError.
     """
-    if isinstance(contract.format, JsonLinesFormat):
-        return _read_page(path, contract)
-    return _read_delimited(path, contract, contract.format, choice)
+    with open_plain(path, contract.format) as stream:
+        if isinstance(contract.format, JsonFormat):
+            yield from _read_json(stream, contract, contract.format.shape)
+        else:
+            reader = _Delimited(contract, contract.format, on_header)
+            yield from reader.records(stream, choice)
 
 
 def read_header(text: str, contract: SourceContract, form: CsvFormat) -> Header | Reason:
     """The columns of a header line, or why the file cannot be read with them."""
-    fields = _split(text, form)
+    written = written_columns(text, form)
+    return written if isinstance(written, Reason) else header_of(written, contract)
+
+
+def written_columns(text: str, form: CsvFormat) -> tuple[str, ...] | Reason:
+    """The columns of a header line as it writes them."""
+    fields = split_line(text, form)
     if fields is None:
         return _bad_header("is no delimited line")
-    columns = tuple(field.strip() for field in fields)
-    if not all(columns):
-        return _bad_header("has a column without a name")
+    if len(fields) > _MOST_COLUMNS:
+        return _bad_header(f"has {len(fields)} columns, and {_MOST_COLUMNS} are read at most")
+    written = tuple(field.strip() for field in fields)
+    return written if all(written) else _bad_header("has a column without a name")
+
+
+def header_of(written: tuple[str, ...], contract: SourceContract) -> Header | Reason:
+    """The columns of a file that are written so, or why it cannot be read with them."""
+    columns = contract.declared_names(written)
     if len(set(columns)) < len(columns):
         return _bad_header("names a column twice")
     if missing := contract.missing_columns(frozenset(columns)):
         return _bad_header(f"lacks {', '.join(missing)}")
     where = {name: position for position, name in enumerate(columns)}
+    extra = contract.unknown_columns(columns)
     return Header(
         columns=columns,
+        written=written,
         positions=tuple(where.get(name) for name in contract.mapped_columns),
-        extra=tuple(p for name, p in where.items() if name not in contract.known_columns),
+        extra=tuple(where[name] for name in extra),
         shown=tuple(p for name, p in where.items() if name not in contract.personal_columns),
     )
+
+
+def fixed_header(contract: SourceContract) -> Header | Reason:
+    """The columns of a file without a header: those that the contract declares, in its order."""
+    return header_of(contract.columns, contract)
 
 
 def _bad_header(problem: str) -> Reason:
@@ -130,31 +155,82 @@ def _malformed(problem: str) -> Reason:
     return Reason(ReasonCode.MALFORMED_ROW, None, f"the line {problem}")
 
 
-def _read_delimited(
-    path: Path, contract: SourceContract, form: CsvFormat, choice: LineChoice | None
-) -> Iterator[Record | RejectedRecord]:
-    with path.open("rb") as stream:
-        first = stream.readline(LONGEST_RECORD)
-        header = _parse_header(first, contract, form)
+@dataclass(frozen=True, slots=True)
+class _Delimited:
+    """Reads delimited files of one contract."""
+
+    contract: SourceContract
+    form: CsvFormat
+    on_header: Callable[[tuple[str, ...]], None] | None
+
+    def records(
+        self, stream: BinaryIO, choice: LineChoice | None
+    ) -> Iterator[Record | RejectedRecord]:
+        form = self.form
+        for _ in range(form.skipped_lines):
+            if len(stream.readline(LONGEST_RECORD)) == LONGEST_RECORD:
+                _skip_line(stream)
+        first = form.skipped_lines + form.has_header + 1
+        header = self._header(stream)
         if isinstance(header, Reason):
-            raise FileRejected(header, sum(1 for _ in _physical_lines(stream, 2)))
-        lines: Iterator[tuple[int, bytes | None]] = (
-            _physical_lines(stream, 2) if choice is None else _chosen_lines(stream, choice)
-        )
+            rows = sum(1 for _ in without_footer(_physical_lines(stream, first), form))
+            raise FileRejected(header, rows)
+        lines: Iterator[tuple[int, bytes | None]] = _physical_lines(stream, first)
+        if choice is not None:
+            lines = _chosen_lines(stream, choice, first)
+        lines = without_footer(lines, form)
         if form.is_multiline:
             lines = _joined_lines(lines, form)
         for number, line in lines:
             yield _read_line(number, line, header, form)
 
+    def _header(self, stream: BinaryIO) -> Header | Reason:
+        if not self.form.has_header:
+            return fixed_header(self.contract)
+        text = _header_text(stream, self.form)
+        if isinstance(text, Reason):
+            return text
+        written = written_columns(text, self.form)
+        if isinstance(written, Reason):
+            return written
+        if self.on_header is not None:
+            self.on_header(written)
+        return header_of(written, self.contract)
 
-def _parse_header(line: bytes, contract: SourceContract, form: CsvFormat) -> Header | Reason:
+
+def without_footer(
+    lines: Iterable[tuple[int, bytes | None]], form: CsvFormat
+) -> Iterator[tuple[int, bytes | None]]:
+    """The lines without those at the end that the contract says are no rows.
+
+    A line that looks like a footer and has a row behind it is a row.
+    """
+    if not form.has_footer:
+        yield from lines
+        return
+    held: deque[tuple[int, bytes | None]] = deque()
+    for number, line in lines:
+        held.append((number, line))
+        is_footer = form.footer_pattern is None or _is_footer(line, form.footer_pattern)
+        most = form.footer_lines if form.footer_pattern is None else _LONGEST_FOOTER
+        while held and (not is_footer or len(held) > most):
+            yield held.popleft()
+
+
+def _is_footer(line: bytes | None, pattern: re.Pattern[str]) -> bool:
+    return line is not None and pattern.search(line.decode("utf-8", "replace")) is not None
+
+
+def _header_text(stream: BinaryIO, form: CsvFormat) -> str | Reason:
+    line = stream.readline(LONGEST_RECORD)
+    if len(line) == LONGEST_RECORD:
+        _skip_line(stream)
+        return _bad_header("is too long")
     try:
-        text = _without_line_end(line).decode(form.encoding).removeprefix(_UTF8_BOM)
+        text = without_line_end(line).decode("utf-8")
     except UnicodeDecodeError:
-        return _bad_header(f"is not in {form.encoding}")
-    if not text.strip():
-        return _bad_header("is missing")
-    return read_header(text, contract, form)
+        return _bad_header(f"is not in {' or '.join(form.encodings)}")
+    return text if text.strip() else _bad_header("is missing")
 
 
 def _physical_lines(stream: BinaryIO, first: int) -> Iterator[tuple[int, bytes | None]]:
@@ -164,13 +240,12 @@ def _physical_lines(stream: BinaryIO, first: int) -> Iterator[tuple[int, bytes |
         if len(line) == LONGEST_RECORD and not line.endswith(b"\n"):
             _skip_line(stream)
             yield number, None
-        elif content := _without_line_end(line):
+        elif content := without_line_end(line):
             yield number, content
         number += 1
 
 
-def _chosen_lines(stream: BinaryIO, choice: LineChoice) -> Iterator[tuple[int, bytes]]:
-    first = 2
+def _chosen_lines(stream: BinaryIO, choice: LineChoice, first: int) -> Iterator[tuple[int, bytes]]:
     for block in whole_lines(chunks_of(stream)):
         lines = block.removesuffix(b"\n").split(b"\n")
         # One comprehension over a block of lines is several times faster than a loop over them.
@@ -179,7 +254,7 @@ def _chosen_lines(stream: BinaryIO, choice: LineChoice) -> Iterator[tuple[int, b
             wrong = (n for n, line in enumerate(lines) if _is_uneven(line, choice))
             chosen = sorted({*chosen, *wrong})
         for n in chosen:
-            if line := _without_line_end(lines[n]):
+            if line := without_line_end(lines[n]):
                 yield first + n, line
         first += len(lines)
 
@@ -197,14 +272,19 @@ def _joined_lines(
     lines: Iterator[tuple[int, bytes | None]], form: CsvFormat
 ) -> Iterator[tuple[int, bytes | None]]:
     """Records that may span lines: lines are joined while a quote is open."""
-    quote = form.quote.encode()
     for number, line in lines:
         record = line
-        while record is not None and record.count(quote) % 2:
+        while record is not None and _has_open_quote(record, form):
             _, following = next(lines, (0, None))
             too_long = following is not None and len(record) + len(following) > LONGEST_RECORD
             record = None if following is None or too_long else record + b"\n" + following
         yield number, record
+
+
+def _has_open_quote(record: bytes, form: CsvFormat) -> bool:
+    if form.escape is not None:
+        record = re.sub(re.escape(form.escape.encode()) + b".", b"", record, flags=re.DOTALL)
+    return record.count(form.quote.encode()) % 2 == 1
 
 
 def _read_line(
@@ -213,13 +293,14 @@ def _read_line(
     if line is None:
         return RejectedRecord(number, _malformed("is too long or its quote is never closed"))
     try:
-        text = line.decode(form.encoding)
+        text = line.decode("utf-8")
     except UnicodeDecodeError:
-        reason = Reason(ReasonCode.INVALID_ENCODING, None, f"the line is not in {form.encoding}")
+        names = " or ".join(form.encodings)
+        reason = Reason(ReasonCode.INVALID_ENCODING, None, f"the line is not in {names}")
         return RejectedRecord(number, reason)
     if "\0" in text:
         return RejectedRecord(number, _malformed("holds a NUL character"))
-    fields = _split(text, form)
+    fields = split_line(text, form)
     if fields is None:
         return RejectedRecord(number, _malformed("has a quote or a line end where none may be"))
     if len(fields) != len(header.columns):
@@ -233,15 +314,17 @@ def _read_line(
     )
 
 
-def _split(text: str, form: CsvFormat) -> list[str] | None:
+def split_line(text: str, form: CsvFormat) -> list[str] | None:
     """The fields of one record, or None if its quotes or line ends are wrong."""
-    if form.quote not in text:
+    if form.quote not in text and (form.escape is None or form.escape not in text):
         return None if "\r" in text else text.split(form.delimiter)
     *whole, last = text.split("\n")
     reader = csv.reader(
         [*(f"{line}\n" for line in whole), last],
         delimiter=form.delimiter,
         quotechar=form.quote,
+        escapechar=form.escape,
+        doublequote=form.escape is None,
         strict=True,
     )
     try:
@@ -262,7 +345,7 @@ def _to_json(
     return json.dumps(content, ensure_ascii=False) if content else None
 
 
-def _without_line_end(line: bytes) -> bytes:
+def without_line_end(line: bytes) -> bytes:
     return line.removesuffix(b"\n").removesuffix(b"\r")
 
 
@@ -272,23 +355,18 @@ class _WrittenNumber(str):
     __slots__ = ()
 
 
-def _read_page(path: Path, contract: SourceContract) -> Iterator[Record | RejectedRecord]:
-    rows = 0
-    try:
-        with ExitStack() as stack:
-            stream = stack.enter_context(gzip.open(path, "rb"))
-            is_page = is_page_head(stream.readline(LONGEST_RECORD))
-            for number, line in _physical_lines(stream, 2):
-                rows += 1
-                if not is_page:
-                    continue
-                yield _read_item(number, line, contract)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        reason = Reason(
-            ReasonCode.UNREADABLE_COMPRESSION, None, "the file is no complete gzip file"
-        )
-        raise FileRejected(reason, rows) from error
-    if not is_page:
+def _read_json(
+    stream: BinaryIO, contract: SourceContract, shape: JsonShape
+) -> Iterator[Record | RejectedRecord]:
+    rows, first = 0, 1
+    is_readable = True
+    if shape is JsonShape.PAGE:
+        is_readable, first = is_page_head(stream.readline(LONGEST_RECORD)), 2
+    for number, line in _physical_lines(stream, first):
+        rows += 1
+        if is_readable:
+            yield _read_item(number, line, contract)
+    if not is_readable:
         raise FileRejected(_bad_page("the page has no first line that describes it"), rows)
 
 
@@ -308,11 +386,11 @@ def _read_item(
         return RejectedRecord(number, reason)
     if item is None or line is None:
         return RejectedRecord(number, _malformed("is no JSON object"))
-    if set(item) == {"_malformed"}:
+    if set(item) == {"_malformed"} and contract.api is not None:
         raise FileRejected(_bad_page("the API's answer was not the JSON it promises"), number - 1)
     if b"\\u" in line and not _is_storable(item):
         return RejectedRecord(number, _malformed("holds a NUL or half a character"))
-    extra = {name: v for name, v in item.items() if name not in contract.known_columns}
+    extra = {name: item[name] for name in contract.unknown_columns(item)}
     return Record(
         number,
         tuple(_item_text(item.get(name)) for name in contract.mapped_columns),
