@@ -1,0 +1,228 @@
+"""A real Airflow over the ingest DAGs of this repository, which drills may break."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psutil
+import pytest
+
+from deploy.local import airflow_env, stack
+from deploy.local.airflow_api import AirflowApi, DagRun
+from deploy.local.layout import REPOSITORY, Layout
+
+INGEST_DAGS = ("ingest_apis", "ingest_files", "replay_quarantine", "reprocess_day")
+# Of a machine that does much else: no run here takes half a minute of its own.
+PATIENCE_SECONDS = 240.0
+WORKER_TITLE = "airflow worker -- LocalExecutor"
+TASK_TITLE = "airflow worker -- "
+
+SETTINGS = {
+    # A killed task is tried again at once, and one whose supervisor was killed is found in seconds.
+    "VENDING_RETRY_DELAY_SECONDS": "0",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "2",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
+}
+
+
+class IngestApi(AirflowApi):
+    """What drills ask of Airflow beside what `make run` does."""
+
+    def start(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> DagRun:
+        run_id = f"manual__{datetime.now(UTC).isoformat()}"
+        body = {"logical_date": None, "dag_run_id": run_id, "conf": dict(conf or {})}
+        self._request("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)
+        return DagRun(dag_id, run_id, "queued")
+
+    def refusal(self, dag_id: str, conf: Mapping[str, Any]) -> int:
+        """The status with which Airflow answers parameters that it should refuse."""
+        body = {"logical_date": None, "conf": dict(conf)}
+        return self._client.post(f"/api/v2/dags/{dag_id}/dagRuns", json=body).status_code
+
+    def backfill(self, dag_id: str, first: str, last: str, runs: int, conf: dict[str, Any]) -> None:
+        body = {
+            "dag_id": dag_id,
+            "from_date": f"{first}T00:00:00Z",
+            "to_date": f"{last}T00:00:00Z",
+            "max_active_runs": runs,
+            "dag_run_conf": conf,
+        }
+        self._request("POST", "/api/v2/backfills", json=body)
+
+    def clear(self, run: DagRun) -> None:
+        """Clear what failed of a run, with what is behind it."""
+        body = {
+            "dry_run": False,
+            "dag_run_id": run.run_id,
+            "only_failed": True,
+            "include_downstream": True,
+            "reset_dag_runs": True,
+        }
+        self._request("POST", f"/api/v2/dags/{run.dag_id}/clearTaskInstances", json=body)
+
+
+@dataclass
+class Platform:
+    """A data folder, an Airflow home, and the Airflow that runs over them now."""
+
+    layout: Layout
+    api: IngestApi
+    running: stack.Stack
+
+    def deliver(self, name: str, content: bytes) -> None:
+        """Put a file into the sources, whole at once."""
+        path = self.layout.sources / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}")
+        beside.write_bytes(content)
+        beside.replace(path)
+
+    def start(self, dag_id: str = "ingest_files", **conf: Any) -> DagRun:
+        return self.api.start(dag_id, conf)
+
+    def run(self, dag_id: str = "ingest_files", **conf: Any) -> DagRun:
+        """Start a run and wait for its end."""
+        return self.finish(self.start(dag_id, **conf))
+
+    def finish(self, run: DagRun) -> DagRun:
+        wait_until(lambda: self.api.run(run).is_over, f"the end of {run.run_id}")
+        return self.api.run(run)
+
+    def clear(self, run: DagRun) -> DagRun:
+        """Clear what failed of a finished run and wait until it has ended again."""
+        self.api.clear(run)
+        return self.finish(run)
+
+    def states(self, run: DagRun) -> dict[str, str | None]:
+        return {task.name: task.state for task in self.api.task_instances(run)}
+
+    def log(self, run: DagRun) -> str:
+        """Everything that the tasks of a run logged."""
+        folder = self.layout.airflow_home / "logs" / f"dag_id={run.dag_id}"
+        files = folder.glob(f"run_id={run.run_id}/**/*.log")
+        return "\n".join(file.read_text("utf-8") for file in sorted(files))
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """Read the warehouse, while no task has it open."""
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                with duckdb.connect(str(self.layout.warehouse), read_only=True) as connection:
+                    return connection.execute(statement).fetchall()
+            except duckdb.IOException:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    def tasks(self) -> list[psutil.Process]:
+        """The processes that run a task's own code now."""
+        titled = [each for each in self._processes() if _title(each).startswith(TASK_TITLE)]
+        return [each for each in titled if not _title(each).startswith(WORKER_TITLE)]
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes of the executor, from which tasks are forked."""
+        return [each for each in self._processes() if _title(each).startswith(WORKER_TITLE)]
+
+    def scheduler(self) -> psutil.Process:
+        [found] = [each for each in self._processes() if _title(each) == "airflow scheduler"]
+        return found
+
+    def openers(self) -> list[psutil.Process]:
+        """The tasks that have the warehouse's file open."""
+        return [each for each in self.tasks() if self._has_open(each)]
+
+    def _has_open(self, process: psutil.Process) -> bool:
+        try:
+            files = {file.path for file in process.open_files()}
+        except psutil.Error:
+            return False
+        return str(self.layout.warehouse) in files
+
+    def _processes(self) -> list[psutil.Process]:
+        return psutil.Process(self.running.state.pid).children(recursive=True)
+
+
+def wait_until(done: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Waited {seconds:.0f} s for {what}.")
+        time.sleep(0.05)
+
+
+@contextmanager
+def platform(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str]
+) -> Iterator[Platform]:
+    """A copy of the repository's ingest below ``folder``, and its Airflow, until the block ends."""
+    copy = folder / "repository"
+    for part in ("include", "deploy", "plugins"):
+        shutil.copytree(REPOSITORY / part, copy / part)
+    (copy / "dags").mkdir()
+    for dag_id in INGEST_DAGS:
+        shutil.copy(REPOSITORY / "dags" / f"{dag_id}.py", copy / "dags")
+    lines = [f"{name}='{value}'\n" for name, value in {**SETTINGS, **variables}.items()]
+    (copy / ".env").write_text("".join(lines))
+    for module in (stack, airflow_env):
+        monkeypatch.setattr(module, "REPOSITORY", copy)
+    layout = Layout(folder / "data", folder / "airflow")
+    running, api = start(layout)
+    made = Platform(layout, api, running)
+    try:
+        yield made
+    finally:
+        made.running.stop()
+
+
+def start(layout: Layout) -> tuple[stack.Stack, IngestApi]:
+    """Start Airflow over folders that may hold what an earlier one left."""
+    running = stack.Stack(layout, stays=False, simulates=None)
+    before = datetime.now(UTC)
+    running.start()
+    running.go()
+    api = IngestApi(running.state.address)
+    wait_until(api.is_up, "Airflow's API")
+    stack.remember_migration(layout)
+    api.log_in(layout.passwords)
+    wait_until(lambda: set(INGEST_DAGS) <= api.parsed_since(before), "the DAGs to be parsed")
+    return running, api
+
+
+def restart(platform: Platform) -> None:
+    """End what is left of Airflow and start it again over the same folders."""
+    platform.running.stop()
+    platform.running, platform.api = start(platform.layout)
+
+
+def kill(process: psutil.Process) -> bool:
+    """End a process with SIGKILL; whether it was still there."""
+    try:
+        process.send_signal(signal.SIGKILL)
+    except psutil.NoSuchProcess:
+        return False
+    return True
+
+
+def connection(base_url: str, token: str) -> str:
+    """An Airflow connection to a vendor's API, as JSON."""
+    host, port = base_url.removeprefix("http://").split(":")
+    parts = {"conn_type": "http", "schema": "http", "host": host, "port": int(port)}
+    return json.dumps(parts | {"password": token})
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
