@@ -10,17 +10,21 @@ from __future__ import annotations
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
-WAREHOUSE_POOL = "warehouse"
+# Name, slots, and what a slot stands for.
+POOLS = (
+    ("warehouse", 1, "Openers of the DuckDB file: only one process at a time may."),
+    ("cloudflare", 4, "Each slot owns a quarter of Cloudflare's requests."),
+)
 
 
 def put_in_order() -> None:
-    """Have the pool, and no run or asset event that an interrupted round left unfinished."""
+    """Have the pools, and no run or asset event that an interrupted round left unfinished."""
     from airflow.utils.session import create_session
 
     with create_session() as session:
         _fail_unfinished_runs(session)
         _forget_queued_assets(session)
-        _have_pool(session)
+        _have_pools(session)
 
 
 def _fail_unfinished_runs(session: Session) -> None:
@@ -50,13 +54,14 @@ def _forget_queued_assets(session: Session) -> None:
     session.execute(delete(AssetDagRunQueue))
 
 
-def _have_pool(session: Session) -> None:
+def _have_pools(session: Session) -> None:
     from airflow.models.pool import Pool
 
-    Pool.create_or_update_pool(
-        WAREHOUSE_POOL,
-        slots=1,
-        description="Openers of the DuckDB file: only one process at a time may.",
-        include_deferred=False,
-        session=session,
-    )
+    for name, slots, description in POOLS:
+        Pool.create_or_update_pool(
+            name,
+            slots=slots,
+            description=description,
+            include_deferred=False,
+            session=session,
+        )

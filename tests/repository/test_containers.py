@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.local.metadata import POOLS
+from include.cloudflare.limiter import POOL, POOL_SLOTS
 from tests.repository.files import ROOT
 from tests.repository.test_versions import AIRFLOW, pins
 
@@ -107,14 +109,16 @@ def test_the_override_gives_astro_what_it_does_not_mount(
     assert override["dag-processor"]["command"] == services["dag-processor"]["command"]
 
 
-def test_the_pool_that_guards_the_warehouse_has_one_slot_everywhere(
-    services: dict[str, Any],
-) -> None:
+def test_pools_have_the_same_slots_everywhere(services: dict[str, Any]) -> None:
+    """One slot guards the warehouse's file; each slot of cloudflare owns a share of a limit."""
+    expected = [("warehouse", 1), (POOL, POOL_SLOTS)]
     settings = yaml.safe_load((ROOT / "airflow_settings.yaml").read_text(encoding="utf-8"))
-    assert [(pool["pool_name"], pool["pool_slot"]) for pool in settings["airflow"]["pools"]] == [
-        ("warehouse", 1)
-    ]
-    assert "airflow pools set warehouse 1 " in services["db-migration"]["command"][-1]
+    pools = settings["airflow"]["pools"]
+    assert [(pool["pool_name"], pool["pool_slot"]) for pool in pools] == expected
+    assert [(name, slots) for name, slots, _ in POOLS] == expected
+    for name, slots in expected:
+        command = services["db-migration"]["command"][-1]
+        assert f"airflow pools set {name} {slots} " in command
 
 
 def test_settings_for_astro_hold_no_secret() -> None:
