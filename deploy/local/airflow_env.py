@@ -103,7 +103,8 @@ _DEFAULTS: Mapping[str, str] = {
     "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
     "AIRFLOW__CORE__HOSTNAME_CALLABLE": "deploy.local.ports.loopback",
     # The default of one second is half of the wall time of a run of short tasks; with less than
-    # this the scheduler's own rounds, a tenth of a second of CPU each, take a core from the tasks.
+    # The default of one second is half of the wall time of a run of short tasks; with much less the
+    # scheduler's own rounds, up to 0.2 CPU seconds each, take a core from the tasks.
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
     # 5 s by default, which a busy laptop exceeds.
     "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
