@@ -73,6 +73,7 @@ def render_dbt(settings: Settings, **dag_arguments: Any) -> DbtDag:
         **dag_arguments,
     )
     _close_gates(dag, manifest, converters.gates)
+    _drop_empty_groups(dag)
     return dag
 
 
@@ -161,3 +162,10 @@ def _close_gates(dag: DbtDag, manifest: Manifest, gates: dict[str, BaseOperator]
         for unique_id in behind:
             if not behind & manifest.nodes[unique_id].parents:
                 gate >> dag.tasks_map[unique_id]
+
+
+def _drop_empty_groups(dag: DbtDag) -> None:
+    """Cosmos makes a group for each folder, also for that of tests, whose tasks are elsewhere."""
+    groups = dag.task_group.children
+    for group_id in [name for name, child in groups.items() if not getattr(child, "children", 1)]:
+        del groups[group_id]

@@ -62,6 +62,11 @@ def test_models_are_grouped_by_layer(dag: DbtDag, manifest: Manifest) -> None:
             assert task.task_id.startswith(f"models.{node.layer}.{node.name}")
 
 
+def test_no_group_is_empty(dag: DbtDag) -> None:
+    assert set(dag.task_group.children) == {"models", "gates"}
+    assert all(group.children for group in dag.task_group.get_task_group_dict().values())
+
+
 def test_no_unit_test_is_part_of_the_run(dag: DbtDag, manifest: Manifest) -> None:
     assert manifest.content["unit_tests"], "the project should have unit tests to leave out"
     watched = {node for nodes in watched_nodes(dag).values() for node in nodes}
