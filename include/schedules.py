@@ -1,12 +1,49 @@
-"""When DAGs run, by environment. In dev ingest is started by hand."""
+"""When DAGs run and when they must be done, by environment. In dev ingest is started by hand.
+
+Every scheduled run carries its business day as partition key, the day before it; so does whatever
+a run by hand or a backfill names. All times are UTC.
+"""
 
 from __future__ import annotations
 
-from airflow.sdk import CronPartitionTimetable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
-from include.settings import Settings, current_settings
+from airflow.sdk import AsyncCallback, CronPartitionTimetable, DeadlineAlert, DeadlineReference
+
+from include.assets import RAW_ASSETS, EveryAsset
+from include.settings import Environment, Settings, current_settings
 
 BUSINESS_DAY = "%Y-%m-%d"
+
+# From the trigger that waits for a run's end; it needs nothing of ours.
+_SLACK_NOTIFIER = "airflow.providers.slack.notifications.slack_webhook.SlackWebhookNotifier"
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """How long after its start each part of the night may take."""
+
+    ingest: timedelta
+    staging_layer: timedelta
+    intermediate: timedelta
+    marts: timedelta
+    tests: timedelta
+    # How long transform waits for what must be there before it starts.
+    waiting: timedelta
+
+
+# Staging: ingest 01:00 to 02:00; transform from 03:00: staging layer 03:30, intermediate 04:00,
+# marts 04:30, tests 05:00. Prod is the same an hour later.
+WINDOWS = Windows(
+    ingest=timedelta(hours=1),
+    staging_layer=timedelta(minutes=30),
+    intermediate=timedelta(hours=1),
+    marts=timedelta(hours=1, minutes=30),
+    tests=timedelta(hours=2),
+    waiting=timedelta(hours=1),
+)
 
 
 def days_of_a_backfill() -> CronPartitionTimetable:
@@ -17,12 +54,68 @@ def days_of_a_backfill() -> CronPartitionTimetable:
 
 
 def ingest_schedule(settings: Settings | None = None) -> CronPartitionTimetable | None:
-    """The schedule of both ingest DAGs: None, or daily at the environment's time in UTC.
+    """The schedule of both ingest DAGs: None, or daily at the environment's time.
 
     A scheduled run carries the day before it as its partition key: the run of 2026-11-20 01:00
     has 2026-11-19. Airflow checks the cron expression when the DAG is parsed.
     """
     cron = (settings or current_settings()).ingest_schedule
-    if cron is None:
+    return None if cron is None else _daily(cron)
+
+
+def transform_schedule(settings: Settings | None = None) -> CronPartitionTimetable | EveryAsset:
+    """The schedule of transform: daily with the same key as ingest; in dev after both ingest DAGs.
+
+    Where it is daily it waits for the day's ingest by a task, so it runs once, at a known time, and
+    says what is missing. An asset schedule would say nothing, and together with a time run twice.
+    """
+    cron = (settings or current_settings()).transform_schedule
+    return EveryAsset(*RAW_ASSETS) if cron is None else _daily(cron)
+
+
+def business_day(dag_run: Any) -> date:
+    """The day that a run is for: its partition key, else the day before it was due.
+
+    Manual runs and those of an asset have no key of their own. Never the clock: a run that is
+    cleared a week later is still for its day. Raises ValueError if the key is no date.
+    """
+    if dag_run.partition_key:
+        try:
+            return date.fromisoformat(dag_run.partition_key)
+        except ValueError:
+            raise ValueError(
+                f"The partition key {dag_run.partition_key!r} is no day; start the run with a key "
+                "such as 2026-11-19."
+            ) from None
+    due: datetime = dag_run.run_after
+    return due.astimezone(UTC).date() - timedelta(days=1)
+
+
+def deadline(
+    dag_id: str, window: timedelta, settings: Settings | None = None
+) -> DeadlineAlert | None:
+    """An alert for a run that has not ended when its window is over; None in dev.
+
+    Counted from when the run was queued: partitioned runs have no logical date. The message is
+    sent by the triggerer, which on MWAA can import providers but nothing of ours.
+    """
+    settings = settings or current_settings()
+    if settings.environment is Environment.DEV:
         return None
+    text = (
+        f"{dag_id} of {settings.environment} has not ended {_minutes(window)} minutes after its "
+        "start; its window is over. Open the DAG's newest run and its runbook."
+    )
+    callback = AsyncCallback(
+        _SLACK_NOTIFIER,
+        kwargs={"slack_webhook_conn_id": settings.slack_connection_id, "text": text},
+    )
+    return DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, window, callback)
+
+
+def _daily(cron: str) -> CronPartitionTimetable:
     return CronPartitionTimetable(cron, timezone="UTC", run_offset=-1, key_format=BUSINESS_DAY)
+
+
+def _minutes(span: timedelta) -> int:
+    return int(span.total_seconds() // 60)
