@@ -31,6 +31,7 @@ class Zone(StrEnum):
     QUARANTINE = "quarantine"
     ARTIFACTS = "dbt-artifacts"
     PUBLISHED = "published"
+    MONITORING = "monitoring"
 
 
 @dataclass(frozen=True, slots=True)

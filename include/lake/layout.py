@@ -7,6 +7,7 @@ processed-data/              conformed rows, and the documents of runs
 quarantine/                  rejected rows
 dbt-artifacts/               manifests and results
 published/                   what was published last, from which changes are told
+monitoring/                  the snapshot of health, open incidents, alerts that wait for delivery
 
 Everything that may hold personal data lies below raw-data/, so that one rule restricts it.
 """
@@ -59,9 +60,19 @@ PROCESSED = Folder(Zone.PROCESSED.value, "processed-data", Classification.INTERN
 QUARANTINE = Folder(Zone.QUARANTINE.value, "quarantine", Classification.INTERNAL)
 ARTIFACTS = Folder(Zone.ARTIFACTS.value, "dbt-artifacts", Classification.INTERNAL)
 PUBLISHED = Folder(Zone.PUBLISHED.value, "published", Classification.INTERNAL)
+MONITORING = Folder(Zone.MONITORING.value, "monitoring", Classification.INTERNAL)
 
 # A folder inside another stands before it.
-FOLDERS = (API_PAGES, VERSIONS, DELIVERIES, PROCESSED, QUARANTINE, ARTIFACTS, PUBLISHED)
+FOLDERS = (
+    API_PAGES,
+    VERSIONS,
+    DELIVERIES,
+    PROCESSED,
+    QUARANTINE,
+    ARTIFACTS,
+    PUBLISHED,
+    MONITORING,
+)
 
 
 def folder_of(key: str) -> Folder:

@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,21 @@ RUN_RESULTS = "run_results.json"
 
 @dataclass(frozen=True, slots=True)
 class NodeResult:
-    """The last thing that dbt said about one node. ``failures`` counts a test's failing rows."""
+    """The last thing that dbt said about one node.
+
+    ``failures`` counts a test's failing rows, ``rows_affected`` what the warehouse says it wrote.
+    ``started_at`` is in UTC. ``statement`` is the compiled SQL: of a test, what gives its failing
+    rows.
+    """
 
     unique_id: str
     status: str
     message: str
     failures: int | None
+    started_at: datetime | None = None
+    seconds: float | None = None
+    rows_affected: int | None = None
+    statement: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +97,23 @@ def _node_result(result: dict[str, Any]) -> NodeResult:
         status=result["status"],
         message=result.get("message") or "",
         failures=result.get("failures"),
+        started_at=_started_at(result),
+        seconds=result.get("execution_time"),
+        rows_affected=_rows_affected(result),
+        statement=result.get("compiled_code"),
     )
+
+
+def _started_at(result: dict[str, Any]) -> datetime | None:
+    started = [timing["started_at"] for timing in result.get("timing", ())]
+    moments = [datetime.fromisoformat(moment) for moment in started if moment]
+    return min(moments).astimezone(UTC) if moments else None
+
+
+def _rows_affected(result: dict[str, Any]) -> int | None:
+    # Adapters that do not know say -1, or nothing.
+    rows = (result.get("adapter_response") or {}).get("rows_affected")
+    return rows if isinstance(rows, int) and rows >= 0 else None
 
 
 def _safe(name: str) -> str:

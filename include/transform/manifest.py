@@ -78,6 +78,11 @@ class Manifest:
         """The tests that depend on this node or source alone, by unique id."""
         return tuple(t.unique_id for t in self.tests if t.parents == {unique_id})
 
+    def owner(self, unique_id: str) -> str:
+        """Who answers for a node, by its `meta.owner`; empty where nobody is named."""
+        config = self.content["nodes"][unique_id].get("config", {})
+        return str(config.get("meta", {}).get("owner", ""))
+
     def ancestors(self, unique_id: str) -> frozenset[str]:
         """Everything above a node, sources included."""
         return self._ancestors.get(unique_id, frozenset())

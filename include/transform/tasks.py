@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from airflow.sdk import Asset, TriggerRule, get_current_context, task
@@ -53,36 +54,50 @@ def dbt_build() -> None:
         raise AirflowFailException(str(error)) from error
 
 
-@task(trigger_rule=TriggerRule.ALL_DONE)
+@task(trigger_rule=TriggerRule.ALL_DONE, pool=WAREHOUSE_POOL)
 def check_results() -> None:
-    """Fail unless every selected node ran and passed; keep dbt's artifacts in the lake."""
+    """Fail unless every selected node ran and passed; keep what dbt and the tables showed."""
     from include.lake import open_lake
+    from include.quality.after_build import Build, QualityBlock, report_build
     from include.transform.artifacts import RunArtifacts
     from include.transform.build import PROBLEM_KEY, SELECTION_KEY
     from include.transform.results import NodesNotPassed, require_all_passed
 
     settings, task_instance = current_settings(), get_current_context()["ti"]
-    artifacts = RunArtifacts(open_lake(settings.lake), task_instance.run_id)
+    lake = open_lake(settings.lake)
+    artifacts = RunArtifacts(lake, task_instance.run_id)
     artifacts.store_summary(settings.dbt_manifest_path)
     selection = task_instance.xcom_pull(task_ids=BUILD_TASK_ID, key=SELECTION_KEY)
     manifest = load_manifest(settings.dbt_manifest_path)
+    build = Build(manifest, selection, artifacts.latest_results(), task_instance.run_id)
     try:
-        log.info(require_all_passed(manifest, selection, artifacts.latest_results()))
+        sentence = require_all_passed(manifest, selection, build.results)
     except NodesNotPassed as error:
+        report_build(settings, lake, build, passed=False)
         problem = task_instance.xcom_pull(task_ids=BUILD_TASK_ID, key=PROBLEM_KEY)
         cause = f"{problem} " if problem else ""
         # Looking again changes nothing: the tasks of the nodes have retried already.
         raise AirflowFailException(f"{cause}{error}") from error
+    log.info(sentence)
+    try:
+        report_build(settings, lake, build, passed=True)
+    except QualityBlock as error:
+        raise AirflowFailException(str(error)) from error
 
 
 @task(pool=WAREHOUSE_POOL, on_success_callback=on_run_success)
 def publish_marts() -> None:
     """Replace the readers' copy where the warehouse is a file; its success emits the marts."""
-    warehouse = current_settings().warehouse
+    from include.lake import open_lake
+    from include.quality.health import mark_published
+
+    settings = current_settings()
+    warehouse = settings.warehouse
     if isinstance(warehouse, DuckDBSettings):
         from include.transform.snapshot import replace_snapshot
 
         replace_snapshot(warehouse.path, warehouse.snapshot_path)
+    mark_published(open_lake(settings.lake), get_current_context()["run_id"], datetime.now(UTC))
 
 
 def after_all(nodes: Iterable[object], manifest_path: Path) -> None:

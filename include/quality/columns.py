@@ -1,0 +1,53 @@
+"""Schema snapshots: which columns of which tables came, went or changed their type."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from include.quality.store import QualityStore, Row
+from include.quality.tables import TABLE_COLUMNS
+
+# Data type by table and column.
+Columns = dict[tuple[str, str], str]
+
+_PRESENT = """
+SELECT LOWER(table_schema) || '.' || LOWER(table_name), LOWER(column_name), data_type
+FROM information_schema.columns
+WHERE LOWER(table_schema) IN (?, 'intermediate', 'marts')
+"""
+_KNOWN = """
+SELECT table_name, column_name, data_type FROM ops.table_columns
+QUALIFY ROW_NUMBER() OVER (PARTITION BY table_name, column_name ORDER BY recorded_at DESC) = 1
+"""
+
+
+def record_changes(store: QualityStore, run_id: str, now: datetime) -> list[str]:
+    """Keep what changed since the last snapshot and say it, a phrase a change.
+
+    The first snapshot says nothing. ``now`` is in UTC, without zone.
+    """
+    present: Columns = {(t, c): kind for t, c, kind in store.fetch(_PRESENT, store.raw_schema)}
+    known = {(t, c): kind for t, c, kind in store.fetch(_KNOWN)}
+    changed = {key: present.get(key) for key in present.keys() | known.keys()}
+    changed = {key: kind for key, kind in changed.items() if kind != known.get(key)}
+    rows: list[Row] = [
+        {
+            "table_name": table,
+            "column_name": column,
+            "data_type": kind,
+            "run_id": run_id,
+            "recorded_at": now,
+        }
+        for (table, column), kind in sorted(changed.items())
+    ]
+    store.append(TABLE_COLUMNS, rows)
+    if not known:
+        return []
+    return [_phrase(key, kind, known.get(key)) for key, kind in sorted(changed.items())]
+
+
+def _phrase(key: tuple[str, str], kind: str | None, before: str | None) -> str:
+    name = ".".join(key)
+    if kind is None:
+        return f"{name} has gone"
+    return f"{name} is new" if before is None else f"{name} was {before} and is {kind}"
