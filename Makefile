@@ -15,7 +15,7 @@ OPTIONS := $(if $(DATA),--data $(DATA)) $(if $(MACHINES),--machines $(MACHINES))
 	$(if $(FAULTS),--faults $(FAULTS)) $(if $(API_FAULTS),--api-faults $(API_FAULTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help env run up down rebuild manifest contracts test test-full parity lint bench clean clean-all
+.PHONY: help env run up down rebuild manifest contract contracts test test-full parity lint bench clean clean-all
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1@/p' $(MAKEFILE_LIST) | awk -F@ '{printf "  %-10s %s\n", $$1, $$2}'
@@ -37,6 +37,10 @@ rebuild: $(STAMP) ## Make the DuckDB warehouse again from raw, marts included
 
 manifest: $(STAMP) ## Build the dbt manifest, if a source of the project has changed
 	@$(PYTHON) -m include.transform.manifest
+
+contract: $(STAMP) ## Draft a source contract from a sample: FILE=… (SOURCE=…, DATASET=…)
+	@$(PYTHON) -m include.contracts.draft "$(FILE)" $(if $(SOURCE),--source $(SOURCE)) \
+		$(if $(DATASET),--dataset $(DATASET))
 
 contracts: $(STAMP) ## Generate what follows from the dataset contracts
 	@$(PYTHON) -m include.contracts.dbt_sources

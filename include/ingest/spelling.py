@@ -44,7 +44,8 @@ def _nfkc(values: pa.Array) -> pa.Array:
 def plain_text(text: str, spelling: Spelling) -> str:
     """A column's text without what the vendor adds to it; null for a null word."""
     if spelling.is_normalised:
-        text = f"{_NFKC}({text})"
+        # Arrow 23 takes characters apart and does not put them together again, as NFKC should.
+        text = f"nfc_normalize({_NFKC}({text}))"
     if spelling.removed is not None:
         text = f"regexp_replace({text}, {literal(spelling.removed)}, '', 'g')"
     if spelling.is_trimmed:

@@ -163,9 +163,7 @@ def test_booleans_null_words_and_words_of_the_vendor_become_the_datasets(tmp_pat
     columns = (
         column("支払", "payment_method_code", values={"現金": "cash", "電子": "emoney"}),
         column("名", "payment_method_name", normalize="NFKC", trim=True),
-        column(
-            "現金以外", "is_cashless", kind="boolean", trueWords=["はい"], falseWords=["いいえ"]
-        ),
+        column("電子か", "is_cashless", kind="boolean", trueWords=["はい"], falseWords=["いいえ"]),
         column("料率", "fee_rate", kind="number", nullWords=["-", "N/A"], remove="%$"),
     )
     rows = ("現金,　Ｃａｓｈ①,いいえ,-", "電子,ｶｰﾄﾞ,はい,0.0325%", "小切手,x,はい,1", "現金,y,yes,1")
