@@ -6,6 +6,8 @@ it, because every task process parses its DAG file, and so imports this module, 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from airflow.sdk import TriggerRule, task
@@ -68,13 +70,14 @@ def select_rejected() -> list[list[str]]:
     from include.ingest.replay import rejected_rows
 
     params = get_current_context()["params"]
-    selection = rejected_rows(
-        load_catalog(),
-        source=params["source"],
-        object_key=params["file"],
-        reason=params["reason"],
-        contract_version=params["contract_version"],
-    )
+    with _failing_for_good():
+        selection = rejected_rows(
+            load_catalog(),
+            source=params["source"],
+            object_key=params["file"],
+            reason=params["reason"],
+            contract_version=params["contract_version"],
+        )
     return _discover_replay(selection, is_dry_run=params["dry_run"])
 
 
@@ -88,12 +91,13 @@ def select_days() -> list[list[str]]:
 
     context = get_current_context()
     params, partition_key = context["params"], context["dag_run"].partition_key
-    selection = whole_days(
-        load_catalog(),
-        first_day=partition_key or params["first_day"] or "",
-        last_day="" if partition_key else params["last_day"] or "",
-        source=params["source"],
-    )
+    with _failing_for_good():
+        selection = whole_days(
+            load_catalog(),
+            first_day=partition_key or params["first_day"] or "",
+            last_day="" if partition_key else params["last_day"] or "",
+            source=params["source"],
+        )
     return _discover_replay(selection, is_dry_run=params["dry_run"])
 
 
@@ -138,14 +142,30 @@ def verify() -> dict[str, object]:
     from include.alerts.callbacks import tell_findings
     from include.ingest import steps
     from include.ingest.verify import findings
+    from include.nights import mark_ingested
     from include.settings import current_settings
 
-    summary = steps.verify_run(_current_run(), current_settings())
+    run = _current_run()
+    summary = steps.verify_run(run, current_settings())
     if summary is None:
         raise AirflowSkipException("Nothing to verify: this was a dry run.")
+    mark_ingested(run.lake, get_current_context()["dag_run"])
     if sentence := findings(summary):
         tell_findings(get_current_context(), sentence)
     return summary.model_dump()
+
+
+@contextmanager
+def _failing_for_good() -> Iterator[None]:
+    """Parameters that make no sense make none at the next try either."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from include.ingest.replay import ReplayError
+
+    try:
+        yield
+    except ReplayError as error:
+        raise AirflowFailException(str(error)) from error
 
 
 def _discover_replay(selection: ReplaySelection, *, is_dry_run: bool) -> list[list[str]]:

@@ -79,13 +79,25 @@ def _unopened(path: Path, error: duckdb.Error) -> str:
 
 
 def explain_failure(path: Path, doing: str, error: duckdb.Error) -> str:
-    if "No space left" in str(error):
+    # The second where a quota ends before the disk does.
+    if "No space left" in str(error) or "File too large" in str(error):
         remedy = "free space on the disk and run the task again"
+    elif ".parquet" in str(error):
+        remedy = "clear the conform task of the batch, which writes its Parquet again"
+    elif _shows_damage(error):
+        remedy = "its file is damaged: make it again from raw with make rebuild"
     elif isinstance(error, duckdb.OutOfMemoryException):
         remedy = "give the task more memory or lower VENDING_BATCH_BYTES, and run it again"
     else:
         remedy = "nothing of it was kept; mend the cause and run the task again"
     return f"The warehouse {path} failed while {doing} ({_first_line(error)}); {remedy}."
+
+
+def _shows_damage(error: duckdb.Error) -> bool:
+    """Damage behind the header is found by whoever first reads that part of the file."""
+    kinds = duckdb.InternalException | duckdb.FatalException | duckdb.SerializationException
+    texts = ("Could not read enough bytes", "Corrupt", "checksum")
+    return isinstance(error, kinds) or any(text in str(error) for text in texts)
 
 
 def _first_line(error: duckdb.Error) -> str:

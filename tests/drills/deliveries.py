@@ -75,6 +75,9 @@ class Deliveries:
             if not isinstance(amount, int)
         )
 
+    def bad_files(self) -> set[str]:
+        return {name for name, _ in self.rejected()}
+
     def check(self) -> None:
         """Every row once, in the raw table or in quarantine, and the ledger in balance."""
         rows = self.platform.rows

@@ -50,6 +50,12 @@ class IngestApi(AirflowApi):
         body = {"logical_date": None, "conf": dict(conf)}
         return self._client.post(f"/api/v2/dags/{dag_id}/dagRuns", json=body).status_code
 
+    def size_pool(self, slots: int) -> None:
+        """The slots of the pool without which nobody opens the warehouse."""
+        body = {"pool": "warehouse", "slots": slots, "include_deferred": False}
+        mask = {"update_mask": "slots"}
+        self._request("PATCH", "/api/v2/pools/warehouse", json=body, params=mask)
+
     def backfill(self, dag_id: str, first: str, last: str, runs: int, conf: dict[str, Any]) -> None:
         body = {
             "dag_id": dag_id,
@@ -60,12 +66,13 @@ class IngestApi(AirflowApi):
         }
         self._request("POST", "/api/v2/backfills", json=body)
 
-    def clear(self, run: DagRun) -> None:
-        """Clear what failed of a run, with what is behind it."""
+    def clear(self, run: DagRun, task_id: str | None) -> None:
+        """Clear what failed of a run, or a task, with what is behind it."""
         body = {
             "dry_run": False,
             "dag_run_id": run.run_id,
-            "only_failed": True,
+            "task_ids": [task_id] if task_id else None,
+            "only_failed": task_id is None,
             "include_downstream": True,
             "reset_dag_runs": True,
         }
@@ -99,10 +106,13 @@ class Platform:
         wait_until(lambda: self.api.run(run).is_over, f"the end of {run.run_id}")
         return self.api.run(run)
 
-    def clear(self, run: DagRun) -> DagRun:
-        """Clear what failed of a finished run and wait until it has ended again."""
-        self.api.clear(run)
+    def clear(self, run: DagRun, task_id: str | None = None) -> DagRun:
+        """Clear what failed of a finished run, or a task, and wait until it has ended again."""
+        self.api.clear(run, task_id)
         return self.finish(run)
+
+    def alerts(self) -> str:
+        return self.layout.alerts.read_text("utf-8") if self.layout.alerts.exists() else ""
 
     def states(self, run: DagRun) -> dict[str, str | None]:
         return {task.name: task.state for task in self.api.task_instances(run)}
@@ -135,7 +145,8 @@ class Platform:
         return [each for each in self._processes() if _title(each).startswith(WORKER_TITLE)]
 
     def scheduler(self) -> psutil.Process:
-        [found] = [each for each in self._processes() if _title(each) == "airflow scheduler"]
+        processes = self._processes()
+        [found] = [each for each in processes if _title(each).startswith("airflow scheduler")]
         return found
 
     def openers(self) -> list[psutil.Process]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -20,6 +21,9 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     # A body that ends before its announced length, as when a connection breaks.
     is_cut_off: bool = False
+    # How often the body is sent, for one that no memory should hold.
+    times: int = 1
+    seconds_before: float = 0
 
 
 def page(*items: str, next_cursor: str, has_more: bool) -> Answer:
@@ -42,6 +46,7 @@ class Vendor:
     pages: dict[str | None, Answer] = field(default_factory=dict)
     faults: list[Answer] = field(default_factory=list)
     requests: list[dict[str, str]] = field(default_factory=list)
+    bytes_sent: Callable[[], int] = lambda: 0
 
     @property
     def asked(self) -> list[str | None]:
@@ -64,6 +69,8 @@ def serving() -> Iterator[Vendor]:
     server.daemon_threads = True
     vendor = Vendor(f"http://127.0.0.1:{server.server_address[1]}")
     server.answer = vendor.answer
+    server.sent = 0
+    vendor.bytes_sent = lambda: server.sent
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -80,13 +87,19 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         answer_to: Callable[[str, str | None], Answer] = self.server.answer
         answer = answer_to(self.path, self.headers.get("Authorization"))
+        time.sleep(answer.seconds_before)
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(answer.body) + 100 * answer.is_cut_off))
-        self.end_headers()
-        self.wfile.write(answer.body)
+        length = answer.times * len(answer.body) + 100 * answer.is_cut_off
+        self.send_header("Content-Length", str(length))
         self.close_connection = answer.is_cut_off
+        # A client may have had enough.
+        with suppress(ConnectionError):
+            self.end_headers()
+            for _ in range(answer.times):
+                self.wfile.write(answer.body)
+                self.server.sent += len(answer.body)
 
     def log_message(self, *_: object) -> None:
         """Quiet: a test shows what it needs."""
