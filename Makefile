@@ -16,9 +16,10 @@ OPTIONS := $(if $(DATA),--data $(DATA)) $(if $(MACHINES),--machines $(MACHINES))
 
 .DEFAULT_GOAL := help
 .PHONY: help env run up down rebuild manifest contract contracts test test-full parity lint bench clean clean-all
+.PHONY: mwaa-bundle mwaa-check
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1@/p' $(MAKEFILE_LIST) | awk -F@ '{printf "  %-10s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1@/p' $(MAKEFILE_LIST) | awk -F@ '{printf "  %-12s %s\n", $$1, $$2}'
 	@echo "  Variables of run and up: DATA, MACHINES, DAYS, SEED, FAULTS, API_FAULTS."
 
 env: $(STAMP) ## Make or update the environment, .venv; every target does when needed
@@ -61,17 +62,23 @@ lint: $(STAMP) ## Lint Python, SQL and shell
 	@.venv/bin/zizmor --offline --quiet .github
 	@git grep -lIzE '^#!.*[ /](ba)?sh$$' | PATH="$$PWD/.venv/bin:$$PATH" xargs -0 .venv/bin/shellcheck
 
+mwaa-bundle: $(STAMP) ## Build dist/mwaa, everything that Amazon MWAA is given
+	@$(PYTHON) -m deploy.mwaa bundle
+
+mwaa-check: $(STAMP) ## Install and import that bundle as MWAA would, with this Airflow and the next
+	@$(PYTHON) -m deploy.mwaa check
+
 bench: $(STAMP) ## Measure against the speeds that must be reached
 	@$(PYTHON) -m benchmarks
 
 clean: ## Stop Airflow and remove data, Airflow's home and what tools left
 	@if [ -f $(STAMP) ]; then $(PYTHON) -m deploy.local down; fi
-	rm -rf data .airflow dbt/manifests dbt/target dbt/logs logs
+	rm -rf data .airflow dbt/manifests dbt/target dbt/logs dist logs
 	rm -rf .pytest_cache .ruff_cache .hypothesis
-	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*/*' -prune -exec rm -rf {} +
 
 clean-all: clean ## The same, and the environment
-	rm -rf .venv .venv-parity
+	rm -rf .venv .venv-mwaa .venv-parity
 
 $(STAMP): locks/uv.txt locks/dev.txt $(PYTHON)
 	@python=$$(deploy/local/find-python) && "$$python" deploy/local/bootstrap.py

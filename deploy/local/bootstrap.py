@@ -90,13 +90,13 @@ def _install(environment: Environment) -> None:
     sync = [str(environment.uv), "pip", "sync", "--python", str(environment.python)]
     # Compiled now, once: Airflow's four processes would otherwise compile, or worse, each start.
     sync += ["--quiet", "--require-hashes", "--compile-bytecode", str(environment.lock)]
-    if subprocess.run(sync, env=_uv_environment(environment), check=False).returncode:
+    if subprocess.run(sync, env=uv_environment(environment), check=False).returncode:
         _say("uv could not install the packages, so pip does it, which takes longer.")
         _run([*pip, *hashes, str(environment.lock)], "install the packages")
     environment.stamp.write_text(environment.locks_hash, "utf-8")
 
 
-def _uv_environment(environment: Environment) -> dict[str, str]:
+def uv_environment(environment: Environment) -> dict[str, str]:
     """uv reads no configuration of pip's, so a mirror that only pip knows is handed to it."""
     settings = _pip_settings(environment.python)
     handed = {
