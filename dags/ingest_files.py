@@ -39,12 +39,13 @@ from airflow.sdk import dag
 from include.assets import FILE_ASSETS
 from include.dag_defaults import Layer, dag_arguments
 from include.ingest.tasks import conform, discover_files, load, verify
-from include.schedules import ingest_schedule
+from include.schedules import WINDOWS, deadline, ingest_schedule
 
 
 @dag(
     dag_id="ingest_files",
     schedule=ingest_schedule(),
+    deadline=deadline("ingest_files", WINDOWS.ingest),
     doc_md=__doc__,
     **dag_arguments(layer=Layer.INGEST),
 )

@@ -17,8 +17,8 @@ from include.settings import Environment, Settings, current_settings
 
 BUSINESS_DAY = "%Y-%m-%d"
 
-# From the trigger that waits for a run's end; it needs nothing of ours.
-_SLACK_NOTIFIER = "airflow.providers.slack.notifications.slack_webhook.SlackWebhookNotifier"
+# In plugins/, by its path: the triggerer calls it, and on MWAA it cannot import include/.
+_TELL = "vending_deadlines.tell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,7 @@ def deadline(
 ) -> DeadlineAlert | None:
     """An alert for a run that has not ended when its window is over; None in dev.
 
-    Counted from when the run was queued: partitioned runs have no logical date. The message is
-    sent by the triggerer, which on MWAA can import providers but nothing of ours.
+    Counted from when the run was queued: partitioned runs have no logical date.
     """
     settings = settings or current_settings()
     if settings.environment is Environment.DEV:
@@ -107,8 +106,7 @@ def deadline(
         "start; its window is over. Open the DAG's newest run and its runbook."
     )
     callback = AsyncCallback(
-        _SLACK_NOTIFIER,
-        kwargs={"slack_webhook_conn_id": settings.slack_connection_id, "text": text},
+        _TELL, kwargs={"slack_connection_id": settings.slack_connection_id, "text": text}
     )
     return DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, window, callback)
 

@@ -122,6 +122,8 @@ class Settings(_Frozen):
 
     environment: Environment
     lake: LakeSettings
+    # Only in prod: where staging leaves the mark that its tests have passed.
+    staging_lake: LakeSettings | None = None
     warehouse: WarehouseSettings
     conform: ConformLimits
     dbt_threads: int = Field(ge=1)
@@ -299,7 +301,7 @@ def _staging(variables: _Variables) -> Settings:
 
 
 def _prod(variables: _Variables) -> Settings:
-    return _cloud(
+    settings = _cloud(
         variables,
         environment=Environment.PROD,
         encryption="aws:kms",
@@ -308,6 +310,16 @@ def _prod(variables: _Variables) -> Settings:
         ingest_schedule="0 2 * * *",
         transform_schedule="0 4 * * *",
     )
+    staging_lake = ObjectLakeSettings(
+        store=variables.choice("VENDING_LAKE_STORE", ObjectStore, ObjectStore.S3),
+        bucket=variables.text(
+            "VENDING_STAGING_LAKE_BUCKET",
+            f"{variables.text('VENDING_COMPANY')}-vending-data-{Environment.STAGING.value}",
+        ),
+        connection_id=variables.text("VENDING_STAGING_LAKE_CONNECTION", "staging_lake"),
+        encryption="AES256",
+    )
+    return settings.model_copy(update={"staging_lake": staging_lake})
 
 
 _BUILDERS = {

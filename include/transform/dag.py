@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import DAG, get_parsing_context
 
-from include.settings import Settings
+from include.settings import Environment, Settings
 from include.transform.node_task import DbtNodeOperator, DbtNodes, node_task
 from include.transform.tasks import after_all, dbt_build
 
@@ -36,9 +36,22 @@ def _whole_dag(settings: Settings, dag_arguments: dict[str, Any]) -> DAG:
     from include.transform.cosmos_config import render_dbt
 
     with render_dbt(settings, **dag_arguments) as dag:
-        nodes = dag.tasks
-        after_all([dbt_build(), *nodes], settings.dbt_manifest_path)
+        nodes, build = dag.tasks, dbt_build()
+        published = after_all([build, *nodes], settings.dbt_manifest_path)
+        if settings.environment is not Environment.DEV:
+            _between_environments(settings, build, published)
     return dag
+
+
+def _between_environments(settings: Settings, build: Any, published: Any) -> None:
+    """Wait for the day's ingest and, in prod, for staging; let staging say that it passed."""
+    # Imported here: dev needs none of it.
+    from include.transform.gates import gates, mark_verified
+
+    for gate in gates(settings):
+        gate >> build
+    if settings.environment is Environment.STAGING:
+        published >> mark_verified()
 
 
 def _dag_of_one(task_id: str, settings: Settings, dag_arguments: dict[str, Any]) -> DAG:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from airflow.sdk import Asset, TriggerRule, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
@@ -100,9 +101,11 @@ def publish_marts() -> None:
     mark_published(open_lake(settings.lake), get_current_context()["run_id"], datetime.now(UTC))
 
 
-def after_all(nodes: Iterable[object], manifest_path: Path) -> None:
-    """Check the results of all nodes, and publish the marts if they are right."""
+def after_all(nodes: Iterable[object], manifest_path: Path) -> Any:
+    """Check the results of all nodes, and publish the marts if they are right: the last task."""
     checked = check_results()
     for node in nodes:
         node >> checked
-    checked >> publish_marts.override(outlets=mart_assets(manifest_path))()
+    published = publish_marts.override(outlets=mart_assets(manifest_path))()
+    checked >> published
+    return published

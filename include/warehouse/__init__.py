@@ -4,6 +4,7 @@
 """
 
 from include.warehouse.base import (
+    Coverage,
     CurrentFile,
     Imbalance,
     ListedFile,
@@ -15,6 +16,7 @@ from include.warehouse.base import (
 )
 
 __all__ = [
+    "Coverage",
     "CurrentFile",
     "Imbalance",
     "ListedFile",

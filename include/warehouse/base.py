@@ -54,6 +54,15 @@ class CurrentFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Coverage:
+    """A span of business dates, both ends included, of which current loads hold rows."""
+
+    source_contract: str
+    first_day: date
+    last_day: date
+
+
+@dataclass(frozen=True, slots=True)
 class ReplaySelection:
     """Which current loads to conform again from raw; what is None does not restrict.
 
@@ -131,6 +140,9 @@ class Warehouse(Protocol):
 
         A copy that was skipped is none of them.
         """
+
+    def covered_days(self, first_day: date, last_day: date) -> list[Coverage]:
+        """The spans of the current loads that hold rows of any of these days (inclusive)."""
 
     def totals(self, load_ids: Sequence[int]) -> LoadTotals:
         """What the ledger says of these loads, in sum."""

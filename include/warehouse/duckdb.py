@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from include.lake import Lake
 from include.warehouse import duckdb_queries as queries
 from include.warehouse import schema
 from include.warehouse.base import (
+    Coverage,
     CurrentFile,
     Imbalance,
     ListedFile,
@@ -141,6 +142,11 @@ class DuckDBWarehouse:
             },
         )
         return map(_candidate, rows)
+
+    def covered_days(self, first_day: date, last_day: date) -> list[Coverage]:
+        with self._explained("reading the ledger"):
+            rows = self._fetch(queries.COVERED, {"first_day": first_day, "last_day": last_day})
+        return [Coverage(*row) for row in rows]
 
     def totals(self, load_ids: Sequence[int]) -> LoadTotals:
         with self._explained("adding up the loads"):

@@ -148,6 +148,12 @@ SET is_current = false, retired_seq = $sequence, retired_at = $now
 WHERE is_current AND rows_conformed = 0 AND same_as IN (SELECT unnest($retired::BIGINT[]))
 """
 
+COVERED = """
+SELECT DISTINCT source_contract, business_date_from, business_date_to
+FROM ops.load_history
+WHERE is_current AND business_date_from <= $last_day AND business_date_to >= $first_day
+"""
+
 CURRENT_FILES = """
 SELECT source_contract, object_key, bool_and(missing_since IS NOT NULL) AS is_missing
 FROM ops.load_history

@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -32,6 +32,7 @@ from include.settings import SnowflakeSettings
 from include.warehouse import schema
 from include.warehouse import snowflake_queries as queries
 from include.warehouse.base import (
+    Coverage,
     CurrentFile,
     Imbalance,
     ListedFile,
@@ -148,6 +149,11 @@ class SnowflakeWarehouse:
             selection.last_day,
         )
         return map(_candidate, rows)
+
+    def covered_days(self, first_day: date, last_day: date) -> list[Coverage]:
+        with self._explained("reading the ledger"):
+            rows = self._fetch(queries.COVERED, last_day, first_day)
+        return [Coverage(*row) for row in rows]
 
     def totals(self, load_ids: Sequence[int]) -> LoadTotals:
         with self._explained("adding up the loads"):

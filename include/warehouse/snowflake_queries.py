@@ -254,6 +254,14 @@ SET is_current = FALSE, retired_seq = CAST(? AS NUMBER(19,0)), retired_at = {MOM
 WHERE is_current AND rows_conformed = 0 AND same_as IN ({LOAD_IDS})
 """
 
+COVERED = """
+SELECT DISTINCT source_contract, business_date_from, business_date_to
+FROM ops.load_history
+WHERE is_current
+    AND business_date_from <= CAST(? AS DATE)
+    AND business_date_to >= CAST(? AS DATE)
+"""
+
 CURRENT_FILES = f"""
 SELECT source_contract, object_key, BOOLAND_AGG(missing_since IS NOT NULL) AS is_missing
 FROM ops.load_history

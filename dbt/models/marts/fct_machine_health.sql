@@ -100,10 +100,11 @@ daily_readings as (
         count(*) as readings,
         max(measured_at) as last_reading_at,
         min(temperature_c) as temperature_min_c,
-        cast(round(avg(temperature_c), 2) as decimal(6, 2)) as temperature_avg_c,
+        cast({{ ratio('sum(temperature_c)', 'count(temperature_c)', 2) }} as decimal(6, 2))
+            as temperature_avg_c,
         max(temperature_c) as temperature_max_c,
-        sum(case when is_door_open then 1 else 0 end) as door_open_readings,
-        sum(case when error_code is not null then 1 else 0 end) as error_readings,
+        cast(sum(case when is_door_open then 1 else 0 end) as bigint) as door_open_readings,
+        cast(sum(case when error_code is not null then 1 else 0 end) as bigint) as error_readings,
         max_by(error_code, case when error_code is not null then measured_at end)
             as last_error_code,
         max_by(slot_stock, case when slot_stock is not null then measured_at end)
@@ -135,8 +136,8 @@ health as (
         temperature_min_c,
         temperature_avg_c,
         temperature_max_c,
-        cast(door_open_readings as bigint) as door_open_readings,
-        cast(error_readings as bigint) as error_readings,
+        door_open_readings,
+        error_readings,
         last_error_code,
         {{ json_object_sum('last_slot_stock') }} as reported_stock,
         case

@@ -1,0 +1,91 @@
+"""Schedules: one key a night, one day a run, one alert a window."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk import CronPartitionTimetable
+
+from include.assets import EveryAsset
+from include.schedules import (
+    WINDOWS,
+    business_day,
+    deadline,
+    ingest_schedule,
+    transform_schedule,
+)
+from include.settings import Settings, load_settings
+
+DEV = load_settings({})
+STAGING = load_settings({"VENDING_ENV": "staging", "VENDING_COMPANY": "acme"})
+PROD = load_settings(
+    {"VENDING_ENV": "prod", "VENDING_COMPANY": "acme", "VENDING_KMS_KEY_ID": "key"}
+)
+
+
+def run(partition_key: str | None = None, due: datetime | None = None) -> Any:
+    return SimpleNamespace(partition_key=partition_key, run_after=due)
+
+
+@pytest.mark.parametrize(
+    ("settings", "ingest", "transform"),
+    [(STAGING, "0 1 * * *", "0 3 * * *"), (PROD, "0 2 * * *", "0 4 * * *")],
+    ids=["staging", "prod"],
+)
+def test_both_dags_of_a_night_carry_the_same_day(
+    settings: Settings, ingest: str, transform: str
+) -> None:
+    schedules = [ingest_schedule(settings), transform_schedule(settings)]
+
+    assert all(isinstance(schedule, CronPartitionTimetable) for schedule in schedules)
+    assert [schedule.expression for schedule in schedules] == [ingest, transform]
+    assert {(s.run_offset, s.key_format) for s in schedules} == {(-1, "%Y-%m-%d")}
+
+
+def test_in_dev_transform_follows_the_assets() -> None:
+    assert ingest_schedule(DEV) is None
+    assert isinstance(transform_schedule(DEV), EveryAsset)
+
+
+def test_a_run_is_for_its_partition_key_whenever_it_runs() -> None:
+    late = datetime(2026, 12, 24, 3, tzinfo=UTC)
+    assert business_day(run("2026-11-19", late)) == date(2026, 11, 19)
+
+
+def test_a_run_without_a_key_is_for_the_day_before_it_was_due() -> None:
+    tokyo_morning = datetime.fromisoformat("2026-11-20T05:00:00+09:00")
+    assert business_day(run(due=datetime(2026, 11, 20, 3, tzinfo=UTC))) == date(2026, 11, 19)
+    assert business_day(run(due=tokyo_morning)) == date(2026, 11, 18)
+
+
+def test_a_key_that_is_no_day_is_a_sentence_with_the_remedy() -> None:
+    with pytest.raises(ValueError, match="'yesterday' is no day; start the run with a key such as"):
+        business_day(run("yesterday"))
+
+
+def test_the_windows_are_those_of_the_design() -> None:
+    ingest, transform = timedelta(hours=1), timedelta(hours=3)
+    done = [WINDOWS.staging_layer, WINDOWS.intermediate, WINDOWS.marts, WINDOWS.tests]
+
+    assert ingest + WINDOWS.ingest == timedelta(hours=2)
+    assert [transform + window for window in done] == [
+        timedelta(hours=3, minutes=30),
+        timedelta(hours=4),
+        timedelta(hours=4, minutes=30),
+        timedelta(hours=5),
+    ]
+
+
+def test_a_run_that_outlasts_its_window_is_told_except_in_dev() -> None:
+    alert = deadline("transform", WINDOWS.tests, PROD)
+
+    assert deadline("transform", WINDOWS.tests, DEV) is None
+    assert alert is not None
+    assert alert.interval == timedelta(hours=2)
+    assert alert.callback.path == "vending_deadlines.tell"
+    assert alert.callback.kwargs["text"].startswith(
+        "transform of prod has not ended 120 minutes after its start"
+    )
