@@ -19,23 +19,7 @@ from include.ingest import fast_read
 from include.ingest.fast_read import FastResult
 from include.ingest.workspace import RawFile, Workspace
 from tests.include.ingest.conforming import SALES_HEADER, Outcome, conform, sales_line
-
-_PIECES = (
-    *(b'"', b'""', b",", b",,", b"\n", b"\r", b"\r\n", b"\n\n", b"\0", b"\xff", b" ", b"\t", b"'"),
-    *(
-        b".5",
-        b"_",
-        b"0x1",
-        b"e2",
-        b"-",
-        b"+",
-        b"NaN",
-        b"\xef\xbb\xbf",
-        "１".encode(),
-        "髙".encode(),
-    ),
-    *(b"2026-08-01", b"+99:00", b"Z", b"refund", b"\\", b"%s", b"'; --", b"12345678901234567890"),
-)
+from tests.include.ingest.mutations import mutated_sales, rows_in
 
 _EXAMPLES = settings(
     max_examples=25,
@@ -44,28 +28,7 @@ _EXAMPLES = settings(
 )
 
 
-@st.composite
-def _mutated_file(draw: st.DrawFn) -> bytes:
-    """A sales file of a few rows with some bytes inserted, replaced or cut, or lines repeated."""
-    lines = [
-        sales_line(transaction_id=f"T{number}", amount=draw(st.sampled_from(("120", "1.5", "-3"))))
-        for number in range(draw(st.integers(0, 6)))
-    ]
-    if lines:
-        lines += draw(st.lists(st.sampled_from(lines), max_size=2))
-    end = draw(st.sampled_from(("\n", "\r\n")))
-    content = end.join((SALES_HEADER, *lines, "")).encode()
-    for _ in range(draw(st.integers(0, 3))):
-        # Most mutations hit the rows; the header has its own tests.
-        first = draw(st.sampled_from((0, len(SALES_HEADER) + 1)))
-        start = draw(st.integers(min(first, len(content)), len(content)))
-        cut = draw(st.integers(0, 3))
-        piece = draw(st.one_of(st.sampled_from(_PIECES), st.binary(max_size=2)))
-        content = content[:start] + piece + content[start + cut :]
-    return content
-
-
-_batches = st.lists(_mutated_file(), min_size=1, max_size=12)
+_batches = st.lists(mutated_sales(st.integers(0, 6)), min_size=1, max_size=12)
 
 
 def _conform(contents: Sequence[bytes]) -> Outcome:
@@ -93,8 +56,7 @@ def _read_all_exactly(work: Workspace, files: Sequence[RawFile]) -> FastResult:
 def test_every_line_of_a_mutated_file_is_accounted_for(contents: list[bytes]) -> None:
     outcome = _conform(contents)
     for file, content in zip(outcome.files, contents, strict=True):
-        lines = [line.removesuffix(b"\r") for line in content.split(b"\n")[1:]]
-        assert file.rows_read == sum(1 for line in lines if line)
+        assert file.rows_read == rows_in(content)
         accounted = file.rows_conformed + file.rows_quarantined + file.rows_duplicate
         assert accounted == file.rows_read
     assert len(outcome.rows) == outcome.counts[1]
