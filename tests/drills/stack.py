@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,6 +136,41 @@ class Platform:
                     raise
                 time.sleep(0.1)
 
+    def all_logs(self) -> str:
+        files = (self.layout.airflow_home / "logs").rglob("*.log")
+        return "\n".join(file.read_text("utf-8", errors="replace") for file in files)
+
+    def everything_kept(self) -> dict[str, str]:
+        """By name, the text of all that Airflow and the platform keep, less what vendors sent.
+
+        Databases and Parquet are read value by value: their files are compressed.
+        """
+        kept = {
+            str(path): path.read_bytes().decode("utf-8", errors="replace")
+            for path in (*self._files(self.layout.airflow_home), *self._documents())
+        }
+        kept |= _tables(sqlite3.connect(self.layout.metadata_database))
+        with duckdb.connect(str(self.layout.warehouse), read_only=True) as connection:
+            tables = connection.execute(
+                "SELECT table_schema || '.' || table_name FROM information_schema.tables"
+            ).fetchall()
+            for (table,) in tables:
+                kept[table] = repr(connection.execute(f"FROM {table}").fetchall())
+            for path in self._files(self.layout.data, ".parquet"):
+                rows = connection.execute("FROM read_parquet($path)", {"path": str(path)})
+                kept[str(path)] = repr(rows.fetchall())
+        return kept
+
+    def _documents(self) -> Iterator[Path]:
+        as_they_came = (self.layout.sources, self.layout.data / "raw")
+        for path in self._files(self.layout.data):
+            if not any(path.is_relative_to(folder) for folder in as_they_came):
+                yield path
+
+    @staticmethod
+    def _files(folder: Path, suffix: str = "") -> list[Path]:
+        return [path for path in folder.rglob(f"*{suffix}") if path.is_file()]
+
     def tasks(self) -> list[psutil.Process]:
         """The processes that run a task's own code now."""
         titled = [each for each in self._processes() if _title(each).startswith(TASK_TITLE)]
@@ -237,3 +273,13 @@ def _title(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except psutil.Error:
         return ""
+
+
+def _tables(database: sqlite3.Connection) -> dict[str, str]:
+    """Every row of a SQLite database, by table."""
+    with closing(database):
+        named = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return {
+            f"airflow.db {name}": repr(database.execute(f'SELECT * FROM "{name}"').fetchall())
+            for (name,) in named
+        }

@@ -10,27 +10,55 @@ import random
 import resource
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import duckdb
 import psutil
 import pytest
 
+from deploy.local.ports import free_ports
 from include import rebuild
 from include.settings import load_settings
 from tests.drills.deliveries import Deliveries
-from tests.drills.stack import Platform, kill, platform, restart, wait_until
+from tests.drills.stack import Platform, connection, kill, platform, restart, wait_until
+from tests.include.ingest.vendor import TOKEN, Answer, Vendor, page, problem, serving
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("drills")]
 
-RUN_SECONDS = 4.0
-MANY_ROWS = 250_000
+RUN_SECONDS, STEP_SECONDS = 4.0, 1.5
+AT_WORK = ("running", "success")
+MANY_ROWS = 180_000
+WEBHOOK = "T000-canary-webhook-B000"  # pragma: allowlist secret
+
+
+@dataclass(frozen=True)
+class Vendors:
+    """The two APIs that the Airflow of the drills is connected to."""
+
+    fleet: Vendor
+    weather: Vendor
 
 
 @pytest.fixture(scope="module")
-def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def vendors() -> Iterator[Vendors]:
+    with serving() as fleet, serving() as weather:
+        nothing = page(next_cursor="start", has_more=False)
+        fleet.pages[None] = weather.pages[None] = nothing
+        yield Vendors(fleet, weather)
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory, vendors: Vendors) -> Iterator[Platform]:
+    (closed,) = free_ports(1)
+    variables = {
+        "AIRFLOW_CONN_FLEET_API": connection(vendors.fleet.base_url, TOKEN),
+        "AIRFLOW_CONN_WEATHER_API": connection(vendors.weather.base_url, TOKEN),
+        # Every alert tries it and fails, and says so in a log.
+        "AIRFLOW_CONN_SLACK": connection(f"http://127.0.0.1:{closed}", WEBHOOK),
+    }
     with (
         pytest.MonkeyPatch.context() as monkeypatch,
-        platform(tmp_path_factory.mktemp("drills"), monkeypatch, {}) as started,
+        platform(tmp_path_factory.mktemp("drills"), monkeypatch, variables) as started,
     ):
         yield started
 
@@ -54,20 +82,46 @@ def deliver_something(deliveries: Deliveries, chance: random.Random) -> None:
     deliveries.correct(chance.randint(1, deliveries.machines), 7, 8, "cheap", 9)
 
 
-@pytest.mark.parametrize("number", range(int(os.environ.get("DRILL_KILLS", 5))))
+@pytest.mark.parametrize("number", range(5))
 def test_a_task_killed_at_a_random_moment_is_run_again_and_nothing_shows(
     airflow: Platform, deliveries: Deliveries, chance: random.Random, number: int
 ) -> None:
+    kill_once(airflow, deliveries, chance)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(25))
+def test_twenty_five_more_random_moments(
+    airflow: Platform, deliveries: Deliveries, chance: random.Random, number: int
+) -> None:
+    kill_once(airflow, deliveries, chance)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("step", ["discover_files", "conform[0]", "load", "verify"])
+def test_each_step_killed_five_times(
+    airflow: Platform, deliveries: Deliveries, chance: random.Random, step: str, number: int
+) -> None:
+    kill_once(airflow, deliveries, chance, step)
+
+
+def kill_once(
+    airflow: Platform, deliveries: Deliveries, chance: random.Random, step: str | None = None
+) -> None:
+    """Kill a task of a run at a random moment of the run, or of one of its steps."""
     deliver_something(deliveries, chance)
     run = airflow.start()
-    delay = chance.uniform(0, RUN_SECONDS)
+    if step:
+        wait_until(lambda: airflow.states(run).get(step) in AT_WORK, f"the start of {step}")
+    delay = chance.uniform(0, STEP_SECONDS if step else RUN_SECONDS)
     time.sleep(delay)
     wait_until(lambda: airflow.tasks() or airflow.api.run(run).is_over, "a task at work")
     victims = airflow.tasks()
     killed = bool(victims) and kill(chance.choice(victims))
     run = airflow.finish(run)
 
-    print(f"drill {number}: after {delay:.2f} s, killed {killed}, {airflow.states(run)}")
+    print(f"{step or 'run'}: after {delay:.2f} s, killed {killed}, {airflow.states(run)}")
     assert run.state == "success"
     deliveries.check()
 
@@ -246,8 +300,116 @@ def test_a_backfill_of_airflow_reprocesses_each_day(
     deliveries.check()
 
 
+@pytest.mark.slow
 def test_a_day_is_reprocessed_by_hand(airflow: Platform, deliveries: Deliveries) -> None:
     run = airflow.run("reprocess_day", first_day="2026-01-01", dry_run=False)
 
     assert run.state == "success"
     deliveries.check()
+
+
+def event(number: int) -> str:
+    moment = "2026-01-01T10:00:00+09:00"
+    return f'{{"event_id":"e{number}","machine_id":"VM00001","measured_at":"{moment}"}}'
+
+
+def weather(day: int) -> str:
+    return f'{{"prefecture":"Tokyo","date":"2026-01-{day:02}","temperature_max_c":9.5}}'
+
+
+EVENTS = "SELECT event_id FROM raw.machine_telemetry ORDER BY 1"
+DAYS = "SELECT business_date::VARCHAR FROM raw.weather ORDER BY 1"
+
+
+def test_an_api_that_fails_for_a_while_is_asked_until_it_answers(
+    airflow: Platform, vendors: Vendors
+) -> None:
+    vendors.fleet.faults = [
+        problem(429, Retry_After="1"), problem(503), problem(500), Answer(is_cut_off=True),
+    ]  # fmt: skip
+    vendors.fleet.pages |= {
+        None: page(event(1), next_cursor="c1", has_more=True),
+        "c1": page(event(2), next_cursor="c2", has_more=False),
+        "c2": page(next_cursor="c2", has_more=False),
+    }
+
+    assert airflow.run("ingest_apis").state == "success"
+    assert airflow.rows(EVENTS) == [("e1",), ("e2",)]
+
+
+@pytest.mark.slow
+def test_a_refused_token_and_a_cursor_that_goes_back_keep_what_came_before(
+    airflow: Platform, vendors: Vendors
+) -> None:
+    vendors.fleet.faults = [problem(401)] * 3
+    vendors.weather.pages |= {
+        None: page(weather(1), next_cursor="w1", has_more=True),
+        "w1": page(weather(2), next_cursor="w2", has_more=True),
+        "w2": page(weather(3), next_cursor="w1", has_more=True),
+    }
+
+    assert airflow.run("ingest_apis").state == "failed"
+    assert "refused the token (401); set the password of the Airflow connection" in airflow.alerts()
+    assert "runs in a circle" in airflow.alerts()
+    assert airflow.rows(EVENTS) == [("e1",), ("e2",)]
+    assert airflow.rows(DAYS) == [("2026-01-01",), ("2026-01-02",)]
+
+    vendors.weather.pages["w2"] = page(weather(3), next_cursor="w3", has_more=False)
+    vendors.weather.pages["w3"] = page(next_cursor="w3", has_more=False)
+    vendors.fleet.pages["c2"] = page(event(3), next_cursor="c3", has_more=False)
+    vendors.fleet.pages["c3"] = page(next_cursor="c3", has_more=False)
+    assert airflow.run("ingest_apis").state == "success"
+    assert airflow.rows(EVENTS) == [("e1",), ("e2",), ("e3",)]
+    assert airflow.rows(DAYS) == [("2026-01-01",), ("2026-01-02",), ("2026-01-03",)]
+
+
+@pytest.mark.slow
+def test_malformed_json_is_quarantined_and_a_body_of_a_gigabyte_is_left(
+    airflow: Platform, vendors: Vendors
+) -> None:
+    cursor = {"X-Next-Cursor": "c4", "X-Has-More": "true"}
+    vendors.fleet.pages |= {
+        "c3": Answer(body=b'{"data": [', headers=cursor),
+        "c4": page(event(4), next_cursor="c5", has_more=False),
+        "c5": page(next_cursor="c5", has_more=False),
+    }
+    more = {"X-Next-Cursor": "w4", "X-Has-More": "true"}
+    vendors.weather.pages["w3"] = Answer(body=b"x" * 1_000_000, times=1_000, headers=more)
+    before = vendors.weather.bytes_sent()
+
+    assert airflow.run("ingest_apis").state == "failed"
+    assert "sent a page of more than 64,000,000 bytes" in airflow.alerts()
+    # Three tries, each of which stops reading at its bound; what is on the way is sent as well.
+    assert vendors.weather.bytes_sent() - before < 3 * 100_000_000
+    assert airflow.rows(EVENTS)[-1] == ("e4",)
+    malformed = "SELECT first_reason FROM ops.quarantine WHERE dataset = 'machine_telemetry'"
+    assert airflow.rows(malformed) == [("malformed_page",)]
+
+    vendors.weather.pages["w3"] = page(weather(4), next_cursor="w4", has_more=False)
+    assert airflow.run("ingest_apis").state == "success"
+    assert len(airflow.rows(DAYS)) == 4
+
+
+STAFF = (
+    "staff_id,staff_name,phone,email,route_code,employed_from\n"
+    "S1,Canary Hanako,090-0000-1234,canary@example.com,R1,2020-04-01\n"
+    "S2,Canary Taro,090-0000-5678,canary2@example.com,R1,not a day of Canary\n"
+)
+CANARIES = (TOKEN, WEBHOOK, "Canary Hanako", "Canary Taro", "090-0000-", "canary@", "canary2@")
+
+
+def test_planted_secrets_and_personal_values_are_nowhere_but_where_they_came(
+    airflow: Platform,
+) -> None:
+    """In no log, XCom, rendered template, alert, table, Parquet or document of a run."""
+    airflow.deliver("staff.csv", STAFF.encode())
+    assert airflow.run().state == "success"
+    assert "Slack could not be told" in airflow.all_logs()
+
+    kept = airflow.everything_kept()
+
+    assert {name for name in kept if "airflow.db" in name}
+    assert {name for name in kept if name.startswith("ops.quarantine")}
+    assert any("S1" in text for text in kept.values())
+    found = {(name, canary) for name, text in kept.items() for canary in CANARIES if canary in text}
+    assert found == set()

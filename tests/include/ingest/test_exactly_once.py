@@ -103,6 +103,19 @@ def test_what_is_counted_of_each_load_is_kept(ingest):
     ]
 
 
+def test_a_column_that_is_new_is_recorded_and_told_and_its_values_are_kept(ingest):
+    first, *rows = sales("VM001", 120, 130).decode().splitlines()
+    lines = [f"{first},channel", *(f"{row},app" for row in rows)]
+    ingest.deliver(FIRST, ("\n".join(lines) + "\n").encode())
+
+    summary = ingest()
+
+    assert findings(summary) == "fleet.sales: added channel in 1 files."
+    drift = "SELECT object_key, kind, column_name, run_id FROM ops.schema_drift"
+    assert ingest.rows(drift) == [(FIRST, "added", "channel", "run-1")]
+    assert ingest.rows("SELECT DISTINCT _extra FROM raw.sales") == [('{"channel": "app"}',)]
+
+
 def _ingest(root: str, run_id: str) -> int:
     """A whole run in a process of its own."""
     settle.PAUSE_SECONDS = 0.0

@@ -93,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name.replace("_", "-"), value)
         length = answer.times * len(answer.body) + 100 * answer.is_cut_off
         self.send_header("Content-Length", str(length))
-        self.close_connection = answer.is_cut_off
+        self.close_connection = answer.is_cut_off or answer.times > 1
         # A client may have had enough.
         with suppress(ConnectionError):
             self.end_headers()
