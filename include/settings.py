@@ -220,7 +220,7 @@ def _limits(variables: _Variables, *, memory_mb: int, threads: int) -> ConformLi
         memory_mb=variables.number("VENDING_CONFORM_MEMORY_MB", memory_mb),
         threads=variables.number("VENDING_CONFORM_THREADS", threads),
         batch_bytes=variables.number("VENDING_BATCH_BYTES", 256_000_000),
-        batch_files=variables.number("VENDING_BATCH_FILES", 5_000),
+        batch_files=variables.number("VENDING_BATCH_FILES", 2_500),
     )
 
 

@@ -6,15 +6,13 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import ceil
 
 from include.ingest.plan import Batch, Candidate, IngestPlan
 from include.ingest.runs import IngestRun
 from include.settings import ConformLimits
 
 log = logging.getLogger(__name__)
-
-# The part of a full batch below which batches of several contracts share a task.
-_SMALL = 0.1
 
 
 def write_plan(
@@ -27,18 +25,12 @@ def write_plan(
 ) -> IngestPlan:
     """Write the batches of a run and its plan. ``candidates`` come with their contract's id."""
     files = 0
-    large: list[tuple[str, ...]] = []
-    small: list[str] = []
+    loads: dict[str, float] = {}
     for batch in _batches(run, candidates, limits):
         files += len(batch.candidates)
         key = run.write_batch(batch.model_copy(update={"is_replay": is_replay}))
-        if _is_small(batch, limits):
-            small.append(key)
-        else:
-            large.append((key,))
-    plan = IngestPlan(
-        groups=(*large, tuple(small)) if small else tuple(large), files=files, is_dry_run=is_dry_run
-    )
+        loads[key] = _load(batch, limits)
+    plan = IngestPlan(groups=_balanced(loads), files=files, is_dry_run=is_dry_run)
     run.write_plan(plan)
     what = "files to conform again" if is_replay else "new or changed files"
     log.info("%d %s in %d batches.", plan.files, what, len(plan.batches))
@@ -60,16 +52,23 @@ class _OpenBatch:
         )
 
 
-def _is_small(batch: Batch, limits: ConformLimits) -> bool:
-    """Whether a batch is too little for a task of its own, whose start costs some two seconds.
-
-    There is at most one such batch for each contract, so together they stay a modest task.
-    """
+def _load(batch: Batch, limits: ConformLimits) -> float:
+    """The part of a full task that a batch is: small files cost by number, large ones by bytes."""
     size_bytes = sum(candidate.size_bytes for candidate in batch.candidates)
-    return (
-        len(batch.candidates) <= limits.batch_files * _SMALL
-        and size_bytes <= limits.batch_bytes * _SMALL
-    )
+    return len(batch.candidates) / limits.batch_files + size_bytes / limits.batch_bytes
+
+
+def _balanced(loads: dict[str, float]) -> tuple[tuple[str, ...], ...]:
+    """Batches in as few tasks as their loads fill, for each task's start costs some two seconds.
+
+    The largest first, each to the task that has least.
+    """
+    tasks: list[tuple[float, list[str]]] = [(0.0, []) for _ in range(ceil(sum(loads.values())))]
+    for key in sorted(loads, key=lambda key: (-loads[key], key)):
+        least = min(range(len(tasks)), key=lambda number: tasks[number][0])
+        load, keys = tasks[least]
+        tasks[least] = (load + loads[key], [*keys, key])
+    return tuple(tuple(keys) for _, keys in tasks if keys)
 
 
 def _batches(

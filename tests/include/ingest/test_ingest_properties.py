@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import duckdb
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -49,6 +50,8 @@ _EVERYTHING = (
 )
 
 
+# A hundred seconds on a core of its own, more where it is shared.
+@pytest.mark.timeout(900)
 @settings(
     max_examples=_DELIVERIES,
     deadline=None,
