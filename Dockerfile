@@ -18,5 +18,7 @@ COPY --chown=astro:0 requirements.txt .
 COPY --chown=astro:0 constraints.txt dags/constraints.txt
 RUN pip install --no-cache-dir --requirement requirements.txt
 
+# What the health page reads.
+ENV AIRFLOW__VENDING__HEALTH_SNAPSHOT=/usr/local/airflow/data/monitoring/health.json
 COPY --chown=astro:0 . .
 RUN python -m include.transform.manifest

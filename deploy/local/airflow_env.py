@@ -134,6 +134,8 @@ def _folders(layout: Layout) -> dict[str, str]:
         # No longer time-out for SQLite's lock: the API server waits for it in its event loop too,
         # which then cannot finish the request that holds it.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{layout.metadata_database}",
+        # The health page reads nothing else of ours.
+        "AIRFLOW__VENDING__HEALTH_SNAPSHOT": str(layout.health_snapshot),
     } | _data(layout)
 
 

@@ -40,6 +40,10 @@ class Layout:
         return self.data / "alerts.log"
 
     @property
+    def health_snapshot(self) -> Path:
+        return self.data / "monitoring" / "health.json"
+
+    @property
     def run_summary(self) -> Path:
         return self.data / "run-summary.json"
 
