@@ -11,7 +11,10 @@ CREATE USER IF NOT EXISTS TRANSFORMER_SERVICE TYPE = SERVICE COMMENT = 'The tran
 ALTER USER TRANSFORMER_SERVICE SET
     DEFAULT_ROLE = TRANSFORMER
     DEFAULT_WAREHOUSE = ${warehouse}
-    RSA_PUBLIC_KEY = '${transformer_key}';
+    RSA_PUBLIC_KEY = '${transformer_key}'
+    -- What dbt calls a timestamp has no zone, whatever the account's parameter says.
+    TIMESTAMP_TYPE_MAPPING = TIMESTAMP_NTZ
+    TIMEZONE = 'UTC';
 
 USE ROLE SECURITYADMIN;
 

@@ -47,10 +47,29 @@ ACCEPTED = "SELECT 'Statement executed successfully.' AS status"
 # What is accepted without an effect.
 WITHOUT_EFFECT = re.compile(
     r"\s*(GRANT\b|REVOKE\b|ALTER\s+SESSION\b|USE\s+(ROLE|WAREHOUSE|SECONDARY)\b"
-    r"|ALTER\s+TABLE\s+\S+\s+(CLUSTER\s+BY|RESUME\s+RECLUSTER)\b|SHOW\s+GRANTS\b)",
+    r"|ALTER\s+TABLE\s+\S+\s+(CLUSTER\s+BY|RESUME\s+RECLUSTER)\b)",
     re.IGNORECASE,
 )
+# Nobody has been granted anything, so dbt grants anew.
+SHOW_GRANTS = re.compile(r"\s*SHOW\s+GRANTS\b", re.IGNORECASE)
+NO_GRANTS = "SELECT '' AS privilege, '' AS granted_to, '' AS grantee_name WHERE 1 = 0"
 COMMENT = re.compile(r"/\*.*?\*/|^\s*--[^\n]*\n", re.DOTALL | re.MULTILINE)
+
+# dbt's temporary relations have the schema of their model, which DuckDB's may not have.
+TEMPORARY = re.compile(r"\bcreate or replace\s+temporary\s+(view|table)\b", re.IGNORECASE)
+
+# What dbt/macros/engines/json.sql makes for Snowflake, as DuckDB says it.
+JSON_OBJECT_SUM = re.compile(
+    r"case\s+when try_parse_json\((?P<text>[\w.]+)\) is not null\s+then cast\(\s*reduce\(.*?"
+    r"->.*?\)\s+as integer\s*\)\s+end",
+    re.IGNORECASE | re.DOTALL,
+)
+MACROS = """
+CREATE OR REPLACE TEMP MACRO parity_json_object_sum(t) AS
+    CASE WHEN json_valid(t) THEN CAST(list_sum(list_transform(
+        json_keys(t), lambda k: CAST(json_extract_string(t, '$."' || k || '"') AS INTEGER)
+    )) AS INTEGER) END
+"""
 
 # A statement that lasts until it is aborted, or so many seconds.
 SLEEP = re.compile(r"parity_sleep\((\d+)\)")
@@ -172,7 +191,15 @@ def _log_and_rewrite(statements: Statements, bucket: Bucket) -> None:
             statements.aborted.wait(float(match[1]))
             command = ACCEPTED
         with running:
-            return execute(self, _rewritten(self, command, bucket), *args, **kwargs)
+            try:
+                return execute(self, _rewritten(self, command, bucket), *args, **kwargs)
+            except snowflake.connector.errors.Error:
+                raise
+            except Exception as error:
+                # As a failed statement: the answer 500 would be asked for again for ever.
+                raise snowflake.connector.errors.ProgrammingError(
+                    msg=f"The emulator cannot run this: {error}", errno=2000, sqlstate="42000"
+                ) from error
 
     FakeSnowflakeCursor.execute = logged
 
@@ -181,9 +208,12 @@ def _rewritten(cursor: FakeSnowflakeCursor, command: str, bucket: Bucket) -> str
     bare = COMMENT.sub("", command).strip().rstrip(";")
     if WITHOUT_EFFECT.match(bare):
         return ACCEPTED
+    if SHOW_GRANTS.match(bare):
+        return NO_GRANTS
     if match := INSERT_STAGED.search(bare):
         return _insert_staged(cursor, match, bucket)
-    return command
+    command = TEMPORARY.sub(r"create or replace \g<1>", command)
+    return JSON_OBJECT_SUM.sub(r"parity_json_object_sum(\g<text>)", command)
 
 
 def _insert_staged(cursor: FakeSnowflakeCursor, match: re.Match[str], bucket: Bucket) -> str:
@@ -222,6 +252,7 @@ def application(statements: Statements) -> Starlette:
 
     def connected(*args: Any, **kwargs: Any) -> FakeSnowflakeConnection:
         connection = connect(*args, **kwargs)
+        connection._duck_conn.execute(MACROS)
         statements.tags[id(connection)] = current.get()
         return connection
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from airflow.providers.amazon.aws.secrets.secrets_manager import SecretsManagerBackend
@@ -16,6 +18,7 @@ from include.warehouse import WarehouseError
 from include.warehouse.snowflake_profile import profile_variables
 from tests.services.aws import ACCESS_KEY, REGION, SECRET_KEY, Aws, running_aws
 
+ROOT = Path(__file__).resolve().parents[2]
 STAGING = load_settings({"VENDING_ENV": "staging", "VENDING_COMPANY": "acme"})
 
 
@@ -26,14 +29,11 @@ def aws() -> Iterator[Aws]:
 
 
 def options(environment: str) -> dict[str, object]:
-    """What docs/environments.md gives to AIRFLOW__SECRETS__BACKEND_KWARGS."""
-    return {
-        "connections_prefix": f"vending/{environment}/connections",
-        "variables_prefix": f"vending/{environment}/variables",
-        "connections_lookup_pattern": "^(lake|staging_lake|snowflake|snowflake_transform|slack"
-        "|fleet_api|weather_api|cloudflare)$",
-        "config_prefix": None,
-    }
+    """What docs/environments.md gives to the secrets backend, for an environment."""
+    text = (ROOT / "docs" / "environments.md").read_text("utf-8")
+    block = re.search(r"```json\n(.*?connections_prefix.*?)```", text, re.DOTALL)
+    assert block
+    return json.loads(block[1].replace("vending/staging/", f"vending/{environment}/"))
 
 
 @pytest.fixture
