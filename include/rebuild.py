@@ -12,7 +12,9 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
 
 from include.ingest import steps
@@ -50,7 +52,7 @@ def rebuild(settings: Settings) -> list[str]:
     beside = _beside(settings, place)
     for summary in rebuild_raw(beside):
         log.info("%d files, %d rows conformed.", summary.files, summary.rows_conformed)
-    failed = _build(beside)
+    failed = _in_another_process(_build, beside)
     _refuse_if_in_use(place.path)
     _swap(_duckdb(beside).path, place.path)
     replace_snapshot(place.path, place.snapshot_path)
@@ -106,6 +108,12 @@ def _beside(settings: Settings, place: DuckDBSettings) -> Settings:
     # The file keeps its name: it is the name of the database in every statement of dbt.
     warehouse = place.model_copy(update={"path": folder / place.path.name})
     return settings.model_copy(update={"warehouse": warehouse})
+
+
+def _in_another_process(work: Callable[[Settings], list[str]], settings: Settings) -> list[str]:
+    """dbt keeps its connection to the file for as long as its process lives."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(work, settings).result()
 
 
 def _build(settings: Settings) -> list[str]:
