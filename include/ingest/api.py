@@ -132,7 +132,13 @@ class _PageStore:
             yield self._head(number).cursor
 
     def land(self, page: Page) -> None:
-        self._lake.write_bytes(self._key(self._last_number + 1), encode_page(page))
+        """Keep a page under the next number. Raises ApiError if another run has taken it."""
+        key = self._key(self._last_number + 1)
+        if not self._lake.create_bytes(key, encode_page(page)):
+            raise ApiError(
+                f"The page {key!r} was landed by another run meanwhile; run the task again, and it "
+                "goes on after it."
+            )
         self._last_number += 1
 
     def _numbers(self) -> Iterator[int]:

@@ -77,6 +77,22 @@ def test_a_second_fetch_goes_on_after_the_last_page_and_lands_no_empty_one(lake,
     assert landed(lake) == before
 
 
+def test_a_page_that_another_run_landed_meanwhile_is_not_overwritten(lake, vendor, monkeypatch):
+    taken = f"{FOLDER}/page-00000001.jsonl.gz"
+    real = lake.create_bytes
+
+    def too_late(key: str, content: bytes) -> bool:
+        lake.write_bytes(taken, b"the other run's")
+        return real(key, content)
+
+    monkeypatch.setattr(lake, "create_bytes", too_late)
+
+    with pytest.raises(ApiError, match="was landed by another run meanwhile; run the task again"):
+        fetch(lake, vendor)
+
+    assert lake.read_bytes(taken) == b"the other run's"
+
+
 def test_what_the_vendor_added_since_becomes_the_next_page(lake, vendor):
     fetch(lake, vendor)
     vendor.pages["c2"] = page('{"event_id":"e4"}', next_cursor="c3", has_more=False)
