@@ -26,7 +26,9 @@ Every failure is one sentence in the task's log that says what to do. Then clear
 - `load`: the database is in use, damaged, or the disk is full. A batch is loaded whole or not at
   all.
 - `verify`: rows are missing or too many. Nothing repairs this by itself: stop and find out why.
-- A warning of `discover_files` names files that no contract knows; they are not read.
+- Warnings of `discover_files` name files that were not read: unknown to every contract, refused for
+  their name, waiting for their marker. They name loaded files that were removed as well.
+- `verify` tells what it noticed in a run that succeeds: columns that drifted, names refused.
 
 ## Rerun safety
 
