@@ -81,10 +81,14 @@ def ledger_row(
 
 
 def _note(load: NewLoad) -> str | None:
-    if load.same_as is None:
-        return None
-    outcome = "was skipped" if load.is_skipped else "was loaded as well"
-    return f"Has the content of {load.same_as.object_key}, and {outcome}."
+    sentences = [
+        f"{warning.rows} rows break {warning.field}.{warning.code}, which only warns."
+        for warning in load.file.warnings
+    ]
+    if load.same_as is not None:
+        outcome = "was skipped" if load.is_skipped else "was loaded as well"
+        sentences.append(f"Has the content of {load.same_as.object_key}, and {outcome}.")
+    return " ".join(sentences) or None
 
 
 def drift_rows(

@@ -19,6 +19,7 @@ from openpyxl import Workbook
 
 from include.contracts import SourceContract
 from include.ingest import conform as conform_module
+from include.ingest import fast_read
 from include.ingest.fast_read import FastResult
 from include.ingest.workspace import RawFile, Workspace
 from tests.include.ingest.conforming import Outcome, conform_with
@@ -42,13 +43,16 @@ def _contract(
     return catalog_with(folder, document).source("vendor.products")
 
 
-@pytest.fixture(params=["fast", "exact"])
+@pytest.fixture(params=["fast", "large", "exact"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     def nothing_fast(work: Workspace, files: Sequence[RawFile]) -> FastResult:
         return FastResult(exact=list(files))
 
     if request.param == "exact":
         monkeypatch.setattr(conform_module, "read_fast", nothing_fast)
+    if request.param == "large":
+        # Files that are read by themselves, not merged.
+        monkeypatch.setattr(fast_read, "_LARGE_BYTES", 0)
     return request.param
 
 

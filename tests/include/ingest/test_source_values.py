@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from include.contracts import ContractError
+from include.ingest.plan import ConformedBatch
+from include.warehouse.ledger import NewLoad
+from include.warehouse.rows import ledger_row
 from tests.include.ingest.conforming import Outcome, conform_with
 from tests.include.ingest.contract_file import catalog_with, column, source_document
 
@@ -295,6 +298,27 @@ def test_a_rule_may_warn_reject_the_row_or_fail_the_file(tmp_path: Path) -> None
         "field": "product_name",
         "message": "1 rows break a rule that fails the whole file",
     }
+
+
+def test_what_only_warns_is_noted_in_the_ledger(tmp_path: Path) -> None:
+    warned = _products(
+        tmp_path,
+        "P1;Tea;900",
+        "P2;Tea;901",
+        price={"options": {"maximum": 500}},
+        severity={"list_price.out_of_range": "warn"},
+    )
+    batch = ConformedBatch(
+        batch_id="batch",
+        source_contract="vendor.products",
+        source="vendor",
+        dataset="products",
+        contract_version="1.0.0",
+        contract_fingerprint="0" * 16,
+        files=warned.files,
+    )
+    row = ledger_row(batch, NewLoad(warned.files[0]), 1, "run", datetime.now(UTC))
+    assert row["note"] == "2 rows break list_price.out_of_range, which only warns."
 
 
 @pytest.mark.parametrize(("threshold", "counts"), [(25, (4, 3, 1, 0)), (24.9, (4, 0, 4, 0))])
