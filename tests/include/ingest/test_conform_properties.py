@@ -8,17 +8,25 @@ from __future__ import annotations
 import gzip
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from include.contracts import load_catalog
 from include.ingest import conform as conform_module
 from include.ingest import fast_read
 from include.ingest.fast_read import FastResult
 from include.ingest.workspace import RawFile, Workspace
-from tests.include.ingest.conforming import SALES_HEADER, Outcome, conform, sales_line
+from tests.include.ingest.conforming import (
+    SALES_HEADER,
+    Outcome,
+    conform,
+    conform_with,
+    sales_line,
+)
 from tests.include.ingest.mutations import mutated_sales, rows_in
 
 _EXAMPLES = settings(
@@ -193,3 +201,54 @@ def test_clean_pages_take_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryDirectory() as folder:
         conform(Path(folder), "fleet.machine_telemetry", {"page.jsonl.gz": page})
     assert [(len(fast.rows), len(fast.exact)) for fast in taken] == [(1, 0)]
+
+
+_texts = st.text(alphabet='a,"\\\n\r\t\0\x01\x7f髙①= \u2028', max_size=4)
+_extra_files = st.lists(st.lists(st.tuples(_cells, _texts), max_size=4), min_size=1, max_size=20)
+
+
+@_EXAMPLES
+@given(_extra_files)
+def test_the_two_ways_agree_on_columns_that_no_contract_knows(
+    files: list[list[tuple[str, str]]],
+) -> None:
+    header = "category_id,category_name,parent_category_id,effective_on,備考,note\n"
+    contents = {
+        f"file-{number}.csv": (
+            header
+            + "".join(f"C{line},Tea,,,{cell},{text}\n" for line, (cell, text) in enumerate(rows))
+        ).encode()
+        for number, rows in enumerate(files)
+    }
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        usual = _comparable(conform(Path(folder), "fleet.product_categories", contents))
+        patched.setattr(conform_module, "read_fast", _read_all_exactly)
+        assert _comparable(conform(Path(folder), "fleet.product_categories", contents)) == usual
+
+
+@_EXAMPLES
+@given(_batches, st.sampled_from(("cp932", "utf-16", "utf-16-le", "utf-8")))
+def test_the_two_ways_agree_on_other_encodings_and_footers(
+    contents: list[bytes], encoding: str
+) -> None:
+    contract = load_catalog().source("fleet.sales")
+    form = replace(contract.format, encodings=(encoding,), skipped_lines=1, footer_lines=1)
+    other = replace(contract, format=form)
+    files = {
+        f"file-{number}.csv": f"title\n{content.decode('utf-8', 'ignore')}total\n".encode(
+            encoding, "ignore"
+        )
+        + contents[0][-3:]
+        for number, content in enumerate(contents)
+    }
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        usual = _comparable(conform_with(Path(folder), other, files))
+        patched.setattr(conform_module, "read_fast", _read_all_exactly)
+        assert _comparable(conform_with(Path(folder), other, files)) == usual
+
+
+def test_every_one_of_many_rejected_rows_is_kept() -> None:
+    lines = [sales_line(transaction_id=f"T{n}", quantity="x") for n in range(5_000)]
+    outcome = _conform(["\n".join((SALES_HEADER, *lines, "")).encode()])
+    assert outcome.counts == (5_000, 0, 5_000, 0)
+    assert [row["row_number"] for row in outcome.quarantined] == list(range(2, 5_002))
