@@ -15,6 +15,7 @@ from dbt.adapters.snowflake import SnowflakeAdapter
 from dbt.adapters.snowflake.connections import SnowflakeConnectionManager
 
 from tests.dbt.project import PROJECT, DbtProject
+from tests.snowflake.dialect import objections
 
 DUCKDB_ONLY = re.compile(
     r"::|\b(generate_series|isodow|strftime|strptime|list_(?!price)\w+|json_keys|json_extract_string|"
@@ -69,6 +70,13 @@ def test_nothing_of_duckdb_is_left_in_what_snowflake_gets(compiled: Path) -> Non
     }
     assert found
     assert {name: words for name, words in found.items() if words} == {}
+
+
+def test_everything_compiled_is_of_snowflakes_grammar_and_functions(compiled: Path) -> None:
+    found = {path.name: objections(path.read_text("utf-8")) for path in compiled.rglob("*.sql")}
+
+    assert len(found) > 100
+    assert {name: said for name, said in found.items() if said} == {}
 
 
 def test_no_model_divides_without_the_macro_that_both_engines_agree_on() -> None:
