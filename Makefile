@@ -13,19 +13,21 @@ PARITY := tests/parity
 OPTIONS := $(if $(DATA),--data $(DATA)) $(if $(MACHINES),--machines $(MACHINES)) \
 	$(if $(DAYS),--days $(DAYS)) $(if $(SEED),--seed $(SEED)) \
 	$(if $(FAULTS),--faults $(FAULTS)) $(if $(API_FAULTS),--api-faults $(API_FAULTS))
+# PUBLISH=local publishes the marts to a Cloudflare on this machine (npm ci --prefix deploy/cloudflare).
+PUBLISHING := $(if $(PUBLISH),--publish $(PUBLISH))
 
 .DEFAULT_GOAL := help
 .PHONY: help env run up down rebuild manifest contract contracts test test-full parity lint bench clean clean-all
-.PHONY: mwaa-bundle mwaa-check
+.PHONY: mwaa-bundle mwaa-check mwaa-deploy
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1@/p' $(MAKEFILE_LIST) | awk -F@ '{printf "  %-12s %s\n", $$1, $$2}'
-	@echo "  Variables of run and up: DATA, MACHINES, DAYS, SEED, FAULTS, API_FAULTS."
+	@echo "  Variables of run and up: DATA, MACHINES, DAYS, SEED, FAULTS, API_FAULTS; of run: PUBLISH."
 
 env: $(STAMP) ## Make or update the environment, .venv; every target does when needed
 
 run: $(STAMP) ## From files to tested marts, once, with a summary (data/run-summary.json)
-	@$(PYTHON) -m deploy.local run $(OPTIONS)
+	@$(PYTHON) -m deploy.local run $(OPTIONS) $(PUBLISHING)
 
 up: $(STAMP) ## Start Airflow and leave it running; prints its address and login
 	@$(PYTHON) -m deploy.local up $(OPTIONS)
@@ -67,6 +69,10 @@ mwaa-bundle: $(STAMP) ## Build dist/mwaa, everything that Amazon MWAA is given
 
 mwaa-check: $(STAMP) ## Install and import that bundle as MWAA would, with this Airflow and the next
 	@$(PYTHON) -m deploy.mwaa check
+
+mwaa-deploy: mwaa-bundle ## Deploy: ENV=staging or prod; NAME=, DRY_RUN=1, ROLLBACK=1 if wanted
+	@$(PYTHON) -m deploy.mwaa deploy $(ENV) $(if $(NAME),--name $(NAME)) \
+		$(if $(DRY_RUN),--dry-run) $(if $(ROLLBACK),--rollback)
 
 bench: $(STAMP) ## Measure against the speeds that must be reached
 	@$(PYTHON) -m benchmarks

@@ -28,6 +28,7 @@ class Layer(StrEnum):
     INGEST = "ingest"
     TRANSFORM = "transform"
     PUBLISH = "publish"
+    OPERATIONS = "operations"
 
 
 class Impact(StrEnum):

@@ -1,4 +1,4 @@
-"""python -m deploy.mwaa bundle | check | deploy | rollback"""
+"""python -m deploy.mwaa bundle | check | deploy"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from deploy.mwaa.bundle import build_bundle
 from deploy.mwaa.check.bundle_check import check_bundle
 from deploy.mwaa.errors import MwaaError
-from deploy.mwaa.layout import AIRFLOW_VERSIONS, BUNDLE
+from deploy.mwaa.layout import AIRFLOW_VERSIONS, BUNDLE, TARGETS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,6 +32,12 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="install and import a bundle as the service would")
     check.add_argument("--airflow", choices=AIRFLOW_VERSIONS, action="append", default=None)
     check.set_defaults(command=_check)
+    deploy = commands.add_parser("deploy", help="bring dist/mwaa to an environment")
+    deploy.add_argument("target", choices=TARGETS, help="staging or prod")
+    deploy.add_argument("--name", help="the environment's name; default vending-data-<target>")
+    deploy.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    deploy.add_argument("--rollback", action="store_true", help="bring back the bundle before")
+    deploy.set_defaults(command=_deploy)
     return parser
 
 
@@ -45,6 +51,14 @@ def _check(options: argparse.Namespace) -> None:
         with tempfile.TemporaryDirectory(prefix="mwaa-bundle-") as folder:
             build_bundle(version, Path(folder))
             check_bundle(Path(folder), version)
+
+
+def _deploy(options: argparse.Namespace) -> None:
+    # Imported here: building and checking need no AWS.
+    from deploy.mwaa.command import deploy
+
+    name = options.name or f"vending-data-{options.target}"
+    deploy(name, dry_run=options.dry_run, rollback=options.rollback)
 
 
 if __name__ == "__main__":

@@ -18,13 +18,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from deploy.mwaa.errors import MwaaError
 from deploy.mwaa.layout import (
     BUNDLE,
-    BUNDLE_FILE,
-    CONSTRAINTS,
     DAGS,
     PLUGINS,
     REPOSITORY,
@@ -34,22 +30,10 @@ from deploy.mwaa.layout import (
     constraints_of,
 )
 from deploy.mwaa.plugins_zip import write_plugins
+from include.deployment import BUNDLE_FILE, CONSTRAINTS, BundleFile, checksum
 from include.transform.dbt_command import DbtError
 from include.transform.manifest import build_manifest
 from include.transform.project import GENERATED_FOLDERS, DbtProject
-
-
-class BundleFile(BaseModel):
-    """What bundle.json says; ``files`` has the SHA-256 in hex of each file by its path.
-
-    ``bundle_id`` is the SHA-256 over all of them: two bundles with one id are the same.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    bundle_id: str
-    airflow_version: str
-    files: dict[str, str]
 
 
 def build_bundle(airflow_version: str, folder: Path = BUNDLE) -> BundleFile:
@@ -92,12 +76,6 @@ def read_bundle(folder: Path = BUNDLE) -> BundleFile:
     if describe_bundle(folder, described.airflow_version) != described:
         raise MwaaError(f"Files in {folder} were changed after it was built; run make mwaa-bundle.")
     return described
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a file's content, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _files(folder: Path) -> Iterator[Path]:

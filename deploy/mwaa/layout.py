@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from include.deployment import CONSTRAINTS
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 BUNDLE = REPOSITORY / "dist" / "mwaa"
 
@@ -13,8 +15,6 @@ AIRFLOW_VERSIONS = ("3.2.1", "3.3.1")
 TARGETS = ("staging", "prod")
 
 DAGS = "dags"
-BUNDLE_FILE = "bundle.json"
-CONSTRAINTS = "constraints.txt"
 PLUGINS = "plugins.zip"
 REQUIREMENTS = "requirements.txt"
 STARTUP = "startup.sh"

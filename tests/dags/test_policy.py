@@ -19,6 +19,7 @@ from include.transform.node_task import DbtNodeOperator
 from include.transform.project import DbtProject
 
 DAG_IDS = (
+    "check_deployment",
     "ingest_apis",
     "ingest_files",
     "maintain_cloudflare",
@@ -27,7 +28,7 @@ DAG_IDS = (
     "reprocess_day",
     "transform",
 )
-LAYERS = {"ingest", "transform", "publish"}
+LAYERS = {"ingest", "transform", "publish", "operations"}
 # A REST path on MWAA has at most 64 characters, and "/dags/" and "/dagRuns" are part of it.
 DAG_ID_CHARACTERS = 50
 DAG_FILE_LINES = 120

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.mwaa.bundle import BundleFile, build_bundle, checksum, describe_bundle, read_bundle
+from deploy.mwaa.bundle import build_bundle, describe_bundle, read_bundle
 from deploy.mwaa.errors import MwaaError
-from deploy.mwaa.layout import AIRFLOW_VERSIONS, BUNDLE_FILE, DAGS, REPOSITORY, constraints_of
+from deploy.mwaa.layout import AIRFLOW_VERSIONS, DAGS, REPOSITORY, constraints_of
 from deploy.mwaa.plugins_zip import write_plugins
+from include.deployment import BUNDLE_FILE, BundleFile, checksum
 from tests.repository.test_versions import pins
 
 

@@ -10,7 +10,8 @@ from deploy.mwaa.check import installation, service_files
 from deploy.mwaa.check.bundle_check import FILE_SECONDS, DagFile, Report, declared_dags, judge
 from deploy.mwaa.check.container import Component
 from deploy.mwaa.errors import MwaaError
-from deploy.mwaa.layout import CONSTRAINTS, DAGS, REQUIREMENTS
+from deploy.mwaa.layout import DAGS, REQUIREMENTS
+from include.deployment import CONSTRAINTS
 
 DECLARED = frozenset({"ingest_files"})
 FILE = DagFile(dag_ids=("ingest_files",), seconds=0.1)

@@ -102,8 +102,13 @@ def judge(component: Component, report: Report, declared: frozenset[str]) -> Non
 
 
 def declared_dags() -> frozenset[str]:
-    """The ids that the DAG files of the repository spell out."""
-    texts = (path.read_text("utf-8") for path in (REPOSITORY / "dags").glob("*.py"))
+    """The ids of the repository's DAGs."""
+    return dag_ids_in(REPOSITORY / "dags")
+
+
+def dag_ids_in(folder: Path) -> frozenset[str]:
+    """The ids that the DAG files of a folder spell out."""
+    texts = (path.read_text("utf-8") for path in folder.glob("*.py"))
     return frozenset(dag_id for text in texts for dag_id in DAG_ID.findall(text))
 
 

@@ -153,7 +153,8 @@ def _run_startup(
     log = done.stdout + done.stderr
     if done.returncode or not left.exists():
         raise MwaaError(f"startup.sh failed, so MWAA would end the container: {log.strip()}")
-    pairs = (entry.partition("=") for entry in left.read_text("utf-8").split("\0") if entry)
+    pairs = [entry.partition("=") for entry in left.read_text("utf-8").split("\0") if entry]
+    left.unlink()  # it holds connections
     return {name: value for name, _, value in pairs if not _is_protected(name)}, log
 
 

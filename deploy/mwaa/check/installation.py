@@ -19,7 +19,8 @@ from pathlib import Path
 from deploy.local.bootstrap import Environment, uv_environment
 from deploy.mwaa.check.service_files import essential_constraints
 from deploy.mwaa.errors import MwaaError
-from deploy.mwaa.layout import AIRFLOW_HOME, CONSTRAINTS, DAGS, REPOSITORY, REQUIREMENTS
+from deploy.mwaa.layout import AIRFLOW_HOME, DAGS, REPOSITORY, REQUIREMENTS
+from include.deployment import CONSTRAINTS
 
 FOLDER = REPOSITORY / ".venv-mwaa"
 PYTHON = "3.12"
