@@ -60,7 +60,7 @@ transform = transform_dag(
     settings,
     dag_id="transform",
     schedule=transform_schedule(settings),
-    deadline=deadline("transform", WINDOWS.tests, settings),
+    deadline=deadline("transform", WINDOWS.transform, settings),
     params={
         "select": Param("", type="string", title="dbt selection; empty builds everything"),
         "override_reason": Param("", type="string", title="prod: why not to wait for staging"),

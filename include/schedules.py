@@ -23,26 +23,16 @@ _TELL = "vending_deadlines.tell"
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """How long after its start each part of the night may take."""
+    """How long after its start a run may take, and how long transform waits before it begins."""
 
     ingest: timedelta
-    staging_layer: timedelta
-    intermediate: timedelta
-    marts: timedelta
-    tests: timedelta
-    # How long transform waits for what must be there before it starts.
+    transform: timedelta
     waiting: timedelta
 
 
-# Staging: ingest 01:00 to 02:00; transform from 03:00: staging layer 03:30, intermediate 04:00,
-# marts 04:30, tests 05:00. Prod is the same an hour later.
+# Staging: ingest 01:00 to 02:00, transform 03:00 to 05:00. Prod is the same an hour later.
 WINDOWS = Windows(
-    ingest=timedelta(hours=1),
-    staging_layer=timedelta(minutes=30),
-    intermediate=timedelta(hours=1),
-    marts=timedelta(hours=1, minutes=30),
-    tests=timedelta(hours=2),
-    waiting=timedelta(hours=1),
+    ingest=timedelta(hours=1), transform=timedelta(hours=2), waiting=timedelta(hours=1)
 )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import boto3
+import requests
 from moto.server import ThreadedMotoServer
 
 REGION = "ap-northeast-1"
@@ -49,11 +50,13 @@ class Aws:
 
 @contextmanager
 def running_aws() -> Iterator[Aws]:
-    """moto on a free port of its own, until the block ends."""
+    """moto on a free port of its own, until the block ends. One at a time in a process."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     try:
+        # What an earlier server of this process was told lives on in moto's modules.
+        requests.post(f"http://{host}:{port}/moto-api/reset", timeout=10).raise_for_status()
         yield Aws(f"http://{host}:{port}")
     finally:
         server.stop()
