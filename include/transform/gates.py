@@ -43,8 +43,12 @@ class Gate(BaseOperator):
         super().__init__(execution_timeout=limit, **kwargs)
         self.missing = missing
 
-    def execute(self, context: Any, event: Any = None) -> None:
+    def execute(self, context: Any) -> None:
         """Look; wait or fail if something is missing."""
+        self.look_again(context, None)
+
+    def look_again(self, context: Any, event: Any) -> None:
+        """What the trigger comes back to; ``event`` is the time that it waited for."""
         run = context["dag_run"]
         missing = self.missing(current_settings(), run)
         if not missing:
@@ -61,7 +65,7 @@ class Gate(BaseOperator):
     def _wait_until(self, moment: datetime) -> None:
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
-        self.defer(trigger=DateTimeTrigger(moment=moment), method_name="execute")
+        self.defer(trigger=DateTimeTrigger(moment=moment), method_name=self.look_again.__name__)
 
 
 def missing_of_ingest(settings: Settings, run: Any) -> list[str]:

@@ -146,7 +146,7 @@ def test_a_gate_gives_its_slot_back_while_something_is_missing(gate) -> None:
     path, arguments = deferred.value.trigger.serialize()
     assert path.startswith("airflow.providers.standard.triggers.")
     assert arguments["moment"] <= datetime.now(UTC) + timedelta(minutes=1)
-    assert deferred.value.method_name == "execute"
+    assert deferred.value.method_name == "look_again"
 
 
 def test_a_gate_fails_for_good_when_its_window_is_over(gate) -> None:
@@ -155,7 +155,7 @@ def test_a_gate_fails_for_good_when_its_window_is_over(gate) -> None:
     due = datetime(2026, 1, 2, 4, tzinfo=UTC)
 
     with pytest.raises(AirflowFailException) as failed:
-        wait.execute({"dag_run": night_run(due=due)}, event=due)
+        wait.look_again({"dag_run": night_run(due=due)}, event=due)
 
     assert str(failed.value) == (
         "2026-01-01 is not complete: ingest_files has not ended. "
