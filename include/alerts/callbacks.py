@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from include.alerts.channels import channels
-from include.alerts.formatter import Alert, Outcome, one_line
+from include.alerts.formatter import Alert, Outcome, Severity
+from include.alerts.impact import Impact, impact_of
+from include.alerts.masking import mask
+from include.alerts.telling import describe_error, tell
 from include.settings import Settings, current_settings
 
 log = logging.getLogger(__name__)
@@ -49,30 +52,47 @@ def on_run_success(context: Context) -> None:
     _tell(_run_success, context)
 
 
-def tell_findings(context: Context, sentence: str) -> None:
+def tell_findings(
+    context: Context,
+    sentence: str,
+    *,
+    level: Severity = Severity.WARNING,
+    impact: Impact | None = None,
+) -> None:
     """Tell what a task that succeeds has noticed, such as a vendor's new column."""
-    _tell(
-        lambda context, settings: _task_alert(context, settings, Outcome.NOTICED, sentence), context
-    )
+
+    def describe(context: Context, settings: Settings) -> Alert:
+        alert = _task_alert(context, settings, Outcome.NOTICED, sentence)
+        impacted = impact or Impact()
+        return replace(alert, level=level, affected=impacted.affected, owners=impacted.owners)
+
+    _tell(describe, context)
 
 
 def _tell(describe: Callable[[Context, Settings], Alert], context: Context) -> None:
     try:
         settings = current_settings()
-        alert = describe(context, settings)
-        targets = channels(settings)
+        alert = replace(describe(context, settings), happened_at=datetime.now(UTC))
     except Exception as error:
-        log.warning("No alert could be made: %s.", _describe_error(error))
+        log.warning("No alert could be made: %s.", describe_error(error))
         return
-    for channel in targets:
-        try:
-            channel.send(alert)
-        except Exception as error:
-            log.warning("%s could not be told: %s.", channel.name, _describe_error(error))
+    tell(alert, settings)
 
 
 def _task_failure(context: Context, settings: Settings) -> Alert:
-    return _task_alert(context, settings, Outcome.FAILED, _reason(context.get("exception")))
+    error = context.get("exception")
+    alert = _task_alert(context, settings, Outcome.FAILED, _reason(error))
+    impact = _impact(context, settings, error)
+    return replace(alert, affected=impact.affected, owners=impact.owners)
+
+
+def _impact(context: Context, settings: Settings, error: object) -> Impact:
+    """What stands behind a task that failed; an alert without it is better than none."""
+    try:
+        return impact_of(context["ti"].dag_id, error, settings)
+    except Exception as problem:
+        log.warning("What is affected is not known: %s.", describe_error(problem))
+        return Impact()
 
 
 def _task_alert(context: Context, settings: Settings, outcome: Outcome, sentence: str) -> Alert:
@@ -127,18 +147,9 @@ def _subject(task_instance: Any) -> str:
 def _reason(error: object) -> str:
     if error is None:
         return "The task ended without saying why: it was killed or lost its worker."
-    from airflow.sdk.log import redact
-
-    text = str(redact(str(error))).strip()
+    text = mask(str(error)).strip()
     return text or type(error).__name__
 
 
 def _runbook(dag_id: str) -> str:
     return f"docs/runbooks/{dag_id}.md"
-
-
-def _describe_error(error: Exception) -> str:
-    # A webhook's URL is its secret, and libraries quote URLs in their messages: only the kind of
-    # error is told for those.
-    text = one_line(str(error))
-    return type(error).__name__ if "://" in text else f"{type(error).__name__}: {text}"

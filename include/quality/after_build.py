@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from include.alerts.formatter import Severity
 from include.lake import Lake, LakeError
 from include.quality import columns, metrics
-from include.quality.checks import Severity, load_checks
+from include.quality.checks import load_checks
 from include.quality.dbt_results import record_results
 from include.quality.findings import Finding, judge_last_days
 from include.quality.health import write_health
@@ -59,12 +60,20 @@ class BuildReport:
         return tuple(finding for finding in self.findings if finding.is_blocking)
 
     @property
-    def severity(self) -> Severity:
+    def level(self) -> Severity:
         is_error = any(finding.severity is Severity.ERROR for finding in self.findings)
         return Severity.ERROR if is_error else Severity.WARNING
 
+    @property
+    def sentence(self) -> str:
+        """What a person should look at; empty: nothing."""
+        phrases = [*map(str, self.findings), *self.schema_changes]
+        more = len(phrases) - SHOWN_FINDINGS
+        rest = f"; and {more} more" if more > 0 else ""
+        return f"{'; '.join(phrases[:SHOWN_FINDINGS])}{rest}." if phrases else ""
 
-def report_build(settings: Settings, lake: Lake, build: Build, *, passed: bool) -> None:
+
+def report_build(settings: Settings, lake: Lake, build: Build, *, passed: bool) -> BuildReport:
     """Record a build and log what is unusual.
 
     Raises QualityBlock if a table with a finding says so. That something cannot be recorded is a
@@ -74,7 +83,7 @@ def report_build(settings: Settings, lake: Lake, build: Build, *, passed: bool) 
         report = record_build(settings, lake, build, passed=passed)
     except (WarehouseError, LakeError) as error:
         log.warning("The results of the run are not recorded: %s", error)
-        return
+        return BuildReport()
     for finding in report.findings:
         log.warning("Unusual: %s.", finding)
     for change in report.schema_changes:
@@ -85,6 +94,7 @@ def report_build(settings: Settings, lake: Lake, build: Build, *, passed: bool) 
             f"{len(report.blocking)} findings hold the marts back: {named}. If the data is right, "
             "set on_finding to warn in include/quality/checks.yaml and clear the task."
         )
+    return report
 
 
 def record_build(settings: Settings, lake: Lake, build: Build, *, passed: bool) -> BuildReport:

@@ -8,12 +8,9 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from include.alerts.formatter import Severity
+
 CHECKS_FILE = Path(__file__).with_name("checks.yaml")
-
-
-class Severity(StrEnum):
-    WARNING = "warning"
-    ERROR = "error"
 
 
 class OnFinding(StrEnum):

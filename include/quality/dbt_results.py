@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from include.alerts.masking import mask_personal
 from include.quality.store import QualityStore, Row
 from include.quality.tables import DBT_RESULTS
 from include.transform.verdicts import Outcome, status_outcome
@@ -24,8 +24,6 @@ SHOWN_ROWS = 5
 SHOWN_CHARACTERS = 60
 # Columns that hold whatever a vendor sent.
 UNKNOWN_CONTENT = frozenset({"_extra", "record", "reasons"})
-# E-mail addresses, and telephone numbers as they are written in Japan and abroad.
-PERSONAL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+|(?<![\w-])(?:\+\d|0\d)(?:[ ()-]?\d){7,}")
 
 
 def record_results(
@@ -103,7 +101,7 @@ def _failing_rows(store: QualityStore, node: DbtNode, result: NodeResult | None)
 def _masked(row: Mapping[str, object]) -> dict[str, str | None]:
     """A row as short text, without what may be a person's and without content nobody knows."""
     return {
-        name: None if value is None else PERSONAL.sub("***", str(value))[:SHOWN_CHARACTERS]
+        name: None if value is None else mask_personal(str(value))[:SHOWN_CHARACTERS]
         for name, value in row.items()
         if name.lower() not in UNKNOWN_CONTENT
     }

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from statistics import median
 
-from include.quality.checks import OnFinding, Severity, TableCheck
+from include.alerts.formatter import Severity
+from include.quality.checks import OnFinding, TableCheck
 from include.quality.judge import UsualRange, usual_range
 from include.quality.metrics import History, Series
 

@@ -12,7 +12,14 @@ NAMED_NODES = 5
 
 
 class NodesNotPassed(RuntimeError):
-    """Nodes failed, were passed over or never ran; the message names them."""
+    """Nodes failed, were passed over or never ran; the message names them.
+
+    ``nodes`` are the unique ids of those that failed.
+    """
+
+    def __init__(self, sentence: str, nodes: tuple[str, ...]) -> None:
+        super().__init__(sentence)
+        self.nodes = nodes
 
 
 def require_all_passed(
@@ -38,7 +45,8 @@ def require_all_passed(
     ]
     missing = len(failed) + len(passed_over) + len(never_ran)
     raise NodesNotPassed(
-        f"{missing} of {len(selected)} dbt nodes did not pass: {'; '.join(parts)}."
+        f"{missing} of {len(selected)} dbt nodes did not pass: {'; '.join(parts)}.",
+        tuple(node.unique_id for node in failed),
     )
 
 

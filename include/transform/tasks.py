@@ -11,7 +11,7 @@ from typing import Any
 from airflow.sdk import Asset, TriggerRule, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from include.alerts.callbacks import on_run_success
+from include.alerts.callbacks import on_run_success, tell_findings
 from include.settings import DuckDBSettings, current_settings
 from include.transform.manifest import load_manifest
 from include.transform.node_task import BUILD_TASK_ID
@@ -81,7 +81,9 @@ def check_results() -> None:
         raise AirflowFailException(f"{cause}{error}") from error
     log.info(sentence)
     try:
-        report_build(settings, lake, build, passed=True)
+        report = report_build(settings, lake, build, passed=True)
+        if report.sentence:
+            tell_findings(get_current_context(), report.sentence, level=report.level)
     except QualityBlock as error:
         raise AirflowFailException(str(error)) from error
 

@@ -5,24 +5,33 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from include import settings as settings_module
 from include.alerts.formatter import Alert, Outcome
-from include.settings import Environment
+from include.alerts.routing import QuietHours
+from include.settings import Environment, Settings
 
 
 @dataclass
 class SlackServer:
-    """What the server received, and how it answers. ``hang`` is set to let a held answer go."""
+    """What the server received, and how it answers.
+
+    ``release`` lets a held answer go. A dripping answer is a byte every half second.
+    """
 
     url: str = ""
     status: int = 200
+    body: bytes = b"ok"
+    retry_after: str | None = None
     is_hanging: bool = False
+    is_dripping: bool = False
     release: threading.Event = field(default_factory=threading.Event)
     messages: list[dict[str, Any]] = field(default_factory=list)
 
@@ -35,9 +44,19 @@ def _serving(slack: SlackServer) -> Iterator[SlackServer]:
             slack.messages.append(json.loads(body))
             if slack.is_hanging:
                 slack.release.wait(60)
+            # A client that has given up is what some tests are about.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                self.answer()
+
+        def answer(self) -> None:
             self.send_response(slack.status)
+            if slack.retry_after:
+                self.send_header("Retry-After", slack.retry_after)
             self.end_headers()
-            self.wfile.write(b"ok" if slack.status == 200 else b"server_error")
+            for byte in slack.body if slack.is_dripping else ():
+                self.wfile.write(bytes([byte]))
+                slack.release.wait(0.5)
+            self.wfile.write(slack.body)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -71,6 +90,19 @@ def connect_slack(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
     monkeypatch.delenv("AIRFLOW_CONN_SLACK", raising=False)
     return connect
+
+
+@pytest.fixture
+def dev(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, connect_slack: object
+) -> Iterator[Settings]:
+    """The settings of dev with a data folder of the test's own, without quiet hours."""
+    monkeypatch.setenv("VENDING_ENV", "dev")
+    monkeypatch.setenv("VENDING_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(QuietHours, "end_of", lambda self, moment: None)
+    settings_module.current_settings.cache_clear()
+    yield settings_module.current_settings()
+    settings_module.current_settings.cache_clear()
 
 
 @pytest.fixture

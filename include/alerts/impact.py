@@ -1,0 +1,68 @@
+"""What stands downstream of a failure: marts and exposures, and who answers for them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from include.settings import Settings
+
+if TYPE_CHECKING:
+    from include.transform.manifest import Manifest
+
+# DAGs whose failure keeps new data from every mart.
+FEEDING_DAGS = frozenset({"ingest_files", "ingest_apis"})
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """Names of marts and exposures, and their owners, each in alphabetical order."""
+
+    affected: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+
+
+def impact_of(dag_id: str, error: object, settings: Settings) -> Impact:
+    """What a failure of a DAG keeps from being right. Raises ManifestError without a manifest.
+
+    Of `transform` it is what stands behind the dbt nodes that the error names (``nodes``), or
+    behind all of them; of the ingest DAGs every mart; of the others nothing.
+    """
+    if dag_id not in FEEDING_DAGS | {"transform"}:
+        return Impact()
+    # Imported here: only a failure pays for it.
+    from include.transform.manifest import load_manifest
+
+    manifest = load_manifest(settings.dbt_manifest_path)
+    named = getattr(error, "nodes", None) or getattr(
+        getattr(error, "__cause__", None), "nodes", None
+    )
+    return behind(manifest, named or list(manifest.nodes))
+
+
+def behind(manifest: Manifest, nodes: Collection[str]) -> Impact:
+    """The marts among and below dbt nodes (of a test: below what it tests), and exposures."""
+    roots = {root for node in nodes for root in _looked_at(manifest, node)}
+    marts = [
+        mart
+        for mart in manifest.marts
+        if mart.unique_id in roots or roots & manifest.ancestors(mart.unique_id)
+    ]
+    ids = {mart.unique_id for mart in marts}
+    exposures = [
+        exposure
+        for exposure in manifest.content.get("exposures", {}).values()
+        if ids & set(exposure["depends_on"]["nodes"])
+    ]
+    owners = {
+        *(manifest.owner(mart.unique_id) for mart in marts),
+        *(exposure["owner"]["name"] for exposure in exposures),
+    }
+    names = [*(exposure["name"] for exposure in exposures), *(mart.name for mart in marts)]
+    return Impact(tuple(names), tuple(sorted(owner for owner in owners if owner)))
+
+
+def _looked_at(manifest: Manifest, unique_id: str) -> Iterable[str]:
+    node = manifest.nodes.get(unique_id)
+    return node.parents if node and node.resource_type == "test" else (unique_id,)
