@@ -7,11 +7,11 @@ Text that is not written as the contract says stays recognisably no number, so t
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from include.contracts import NumberSpelling, SourceContract, Spelling
 
@@ -38,14 +38,15 @@ def register_functions(connection: duckdb.DuckDBPyConnection, contract: SourceCo
 
 
 def _nfkc(values: pa.Array) -> pa.Array:
-    return pc.utf8_normalize(values, form="NFKC")
+    # Arrow's own utf8_normalize takes characters apart and leaves them so.
+    texts = values.to_pylist()
+    return pa.array([text and unicodedata.normalize("NFKC", text) for text in texts], pa.string())
 
 
 def plain_text(text: str, spelling: Spelling) -> str:
     """A column's text without what the vendor adds to it; null for a null word."""
     if spelling.is_normalised:
-        # Arrow 23 takes characters apart and does not put them together again, as NFKC should.
-        text = f"nfc_normalize({_NFKC}({text}))"
+        text = f"{_NFKC}({text})"
     if spelling.removed is not None:
         text = f"regexp_replace({text}, {literal(spelling.removed)}, '', 'g')"
     if spelling.is_trimmed:
