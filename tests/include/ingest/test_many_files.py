@@ -15,7 +15,7 @@ from include.warehouse import open_warehouse
 
 REPOSITORY = Path(__file__).parents[3]
 FILES, NEW = 100_000, 50
-# Measured on two busy cores: 4.4 to 5.3 CPU seconds, and 120 MB more than before.
+# Measured on two busy cores: 4.4 to 5.5 CPU seconds, and 113 to 120 MB more than before.
 CPU_SECONDS = 15.0
 MEGABYTES = 160
 
@@ -86,7 +86,8 @@ def test_fifty_new_files_among_a_hundred_thousand_are_found_in_seconds(delivered
         [sys.executable, "-c", DISCOVER, str(delivered.lake.root)],
         cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
-    found = json.loads(completed.stdout)
+    # On a slow machine DuckDB draws a progress bar before.
+    found = json.loads(completed.stdout.splitlines()[-1])
     print(found)
 
     assert (found["files"], found["removed"]) == (NEW, 0)
