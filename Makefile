@@ -55,7 +55,7 @@ test-full: $(STAMP) ## Run every test
 	@$(PYTEST) $(PARALLEL)
 
 parity: $(STAMP) ## Run staging against emulated S3 and Snowflake; hold its marts equal to DuckDB's
-	@$(PYTEST) $(PARITY)
+	@$(PYTEST) $(PARITY) $(PARALLEL)
 
 lint: $(STAMP) ## Lint Python, SQL and shell
 	@.venv/bin/ruff check .
@@ -84,7 +84,7 @@ clean: ## Stop Airflow and remove data, Airflow's home and what tools left
 	find . -name __pycache__ -not -path './.venv*/*' -prune -exec rm -rf {} +
 
 clean-all: clean ## The same, and the environment
-	rm -rf .venv .venv-mwaa .venv-parity
+	rm -rf .venv .venv-mwaa .venv-parity*
 
 $(STAMP): locks/uv.txt locks/dev.txt $(PYTHON)
 	@python=$$(deploy/local/find-python) && "$$python" deploy/local/bootstrap.py

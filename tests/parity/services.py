@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -137,5 +138,8 @@ def running_snowflake(folder: Path, aws: Aws) -> Iterator[Snowflake]:
 def _python() -> Path:
     """The interpreter of the emulator's environment, made from its lock when it is missing."""
     if "PARITY_ENVIRONMENT" not in os.environ:
-        prepare(Environment(ENVIRONMENT, _LOCKS / "uv.txt", _LOCKS / "parity.txt"))
+        # Tests run two at a time, and one of them makes it.
+        with ENVIRONMENT.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            prepare(Environment(ENVIRONMENT, _LOCKS / "uv.txt", _LOCKS / "parity.txt"))
     return ENVIRONMENT / "bin" / "python"

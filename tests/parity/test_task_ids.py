@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from include.settings import Environment, Settings, load_settings
@@ -17,11 +15,11 @@ VARIABLES = {"VENDING_COMPANY": "acme", "VENDING_KMS_KEY_ID": "key"}
 
 
 @pytest.fixture(scope="module")
-def settings() -> Iterator[dict[Environment, Settings]]:
+def settings() -> dict[Environment, Settings]:
     each = {e: load_settings({"VENDING_ENV": e.value, **VARIABLES}) for e in Environment}
     for environment in each:
         build_manifest(DbtProject.of_target(environment.value))
-    yield each
+    return each
 
 
 def task_ids(settings: Settings) -> set[str]:
