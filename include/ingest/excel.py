@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -19,6 +20,17 @@ from include.contracts import CsvFormat
 from include.ingest.reasons import FileRejected, Reason, ReasonCode
 
 _CHUNK_CHARACTERS = 1 << 20
+# What openpyxl raises of itself, and of XML that is not what it expects.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    ParseError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+)
 
 
 def sheet_as_text(path: Path, form: CsvFormat) -> Iterator[bytes]:
@@ -28,16 +40,17 @@ def sheet_as_text(path: Path, form: CsvFormat) -> Iterator[bytes]:
     """
     # Its import takes 0.3 s, and few contracts need it.
     from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
 
-    try:
-        workbook = load_workbook(path, read_only=True, data_only=True)
-        if form.sheet is not None and form.sheet not in workbook.sheetnames:
-            raise _rejected(f"has no sheet {form.sheet}")
-        sheet = workbook[form.sheet] if form.sheet is not None else workbook.worksheets[0]
-        yield from _lines(sheet.iter_rows(values_only=True), form)
-    except (zipfile.BadZipFile, InvalidFileException, ParseError, KeyError, ValueError) as error:
-        raise _rejected("is no Excel file that can be read") from error
+    # As a stream: of a path openpyxl wants the name to end in .xlsx, which no name in raw does.
+    with path.open("rb") as stream:
+        try:
+            workbook = load_workbook(stream, read_only=True, data_only=True)
+            if form.sheet is not None and form.sheet not in workbook.sheetnames:
+                raise _rejected(f"has no sheet {form.sheet}")
+            sheet = workbook[form.sheet] if form.sheet is not None else workbook.worksheets[0]
+            yield from _lines(sheet.iter_rows(values_only=True), form)
+        except _DAMAGE as error:
+            raise _rejected("is no Excel file that can be read") from error
 
 
 def _lines(rows: Iterator[tuple[Any, ...]], form: CsvFormat) -> Iterator[bytes]:

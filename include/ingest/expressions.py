@@ -450,8 +450,10 @@ def _value_violations(rule: _FieldRule, value: str) -> Iterator[tuple[str, Reaso
     if own.lookup and own.otherwise is None:
         words = ", ".join(literal(word) for word in dict.fromkeys(v for _, v in own.lookup))
         known = ", ".join(word for word, _ in own.lookup)
+        # Of a stored row there is no text any more.
+        word = rule.text if value == rule.value else f"CAST({value} AS VARCHAR)"
         yield (
-            f"{rule.text} NOT IN ({words})",
+            f"{word} NOT IN ({words})",
             _reason(rule, ReasonCode.UNKNOWN_VALUE, f"must be one of {known}"),
         )
 

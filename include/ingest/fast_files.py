@@ -189,6 +189,9 @@ class _DelimitedFiles:
             return None
         if content is None:
             return self._large(file)
+        if b"\n\n" in content or b"\n\r\n" in content:
+            # Behind a load_id a blank line would be a row of one empty value.
+            return None
         content = _without_surroundings(content, form)
         scan = scan_bytes([content], form.delimiter, form.quote)
         candidate = self._judge(file, file.path, scan, is_merged=True)
@@ -223,8 +226,7 @@ class _DelimitedFiles:
 
 
 def _without_surroundings(content: bytes, form: CsvFormat) -> bytes:
-    """The header and the rows; all of the content where blank lines make it a case for the exact
-    way, which they do anyway."""
+    """The header and the rows of a file without blank lines."""
     for _ in range(form.skipped_lines):
         content = content.partition(b"\n")[2]
     if not form.has_footer:

@@ -42,8 +42,8 @@ def count_rejections(work: Workspace) -> Rejections:
     if rows:
         for load_id, code, field, count in work.rows(
             "SELECT load_id, reason->>'code', reason->>'field', count(*) "
-            "FROM (SELECT load_id, unnest(CAST(reasons AS JSON[])) AS reason FROM rejected "
-            "WHERE line_number IS NOT NULL) GROUP BY ALL ORDER BY ALL"
+            "FROM (SELECT load_id, unnest(CAST(CAST(reasons AS JSON) AS JSON[])) AS reason "
+            "FROM rejected WHERE line_number IS NOT NULL) GROUP BY ALL ORDER BY ALL"
         ):
             reasons[load_id][code, field] = count
     return Rejections(rows, reasons)

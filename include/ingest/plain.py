@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -131,6 +132,7 @@ def _bounded(stream: BinaryIO, packed_bytes: int, packing: Packing) -> Iterator[
         zlib.error,
         gzip.BadGzipFile,
         zipfile.BadZipFile,
+        lzma.LZMAError,
         NotImplementedError,
         pa.ArrowException,
     ) as error:

@@ -268,7 +268,9 @@ def test_a_sheet_of_an_excel_file_goes_the_same_way(tmp_path: Path, way: str) ->
         ["P3", "水", None, datetime(2026, 8, 1)],  # noqa: DTZ001 - Excel has no zones
     ]
     contract = _contract(tmp_path, {"format": "xlsx"}, sheet="商品", skippedLines=1)
-    outcome = conform_with(tmp_path, contract, {"p.xlsx": _excel(rows)})
+    outcome = conform_with(
+        tmp_path, contract, {"20260801T000000000000Z-0123456789abcdef": _excel(rows)}
+    )
     assert _names(outcome) == {"P1": "①髙島\n～", "P2": 'a"b,c'}
     assert [str(row["list_price"]) for row in outcome.rows] == ["120.00", "0.10"]
     assert [r["first_reason"] for r in outcome.quarantined] == ["invalid_value"]
@@ -277,6 +279,6 @@ def test_a_sheet_of_an_excel_file_goes_the_same_way(tmp_path: Path, way: str) ->
 @pytest.mark.parametrize("content", [b"no excel", _zip(b"x"), _excel([["a"]], sheet="other")])
 def test_what_is_no_such_sheet_is_quarantined_whole(tmp_path: Path, content: bytes) -> None:
     contract = _contract(tmp_path, {"format": "xlsx"}, sheet="商品")
-    outcome = conform_with(tmp_path, contract, {"p.xlsx": content})
+    outcome = conform_with(tmp_path, contract, {"20260801T000000000000Z-0123456789abcdef": content})
     assert [r["row_number"] for r in outcome.quarantined] == [None]
     assert outcome.rows == []

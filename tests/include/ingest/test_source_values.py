@@ -334,6 +334,25 @@ def test_a_file_with_too_many_rejected_rows_is_quarantined_whole(
         assert "list_price invalid_value 1" in rejected["reasons"]
 
 
+def test_rules_with_quotes_and_brackets_can_be_counted(tmp_path: Path) -> None:
+    columns = (
+        column("id", "product_id", options={"pattern": '[^"\\\\,{}]+'}),
+        column("name", "product_name", values={"a": "Tea", "b'\"]": "Water"}),
+    )
+    text = "id;name\nP1;a\nP{2};a\nP3;c\n"
+    warn = {"product_id.invalid_value": "warn", "product_name.unknown_value": "warn"}
+    warned = _conform(
+        tmp_path / "a", "products", columns, text, delimiter=";", severity=warn, rejectThreshold=0
+    )
+    assert warned.counts == (3, 3, 0, 0)
+    assert [(w.code, w.rows) for w in warned.files[0].warnings] == [
+        ("invalid_value", 1),
+        ("unknown_value", 1),
+    ]
+    refused = _conform(tmp_path / "b", "products", columns, text, delimiter=";", rejectThreshold=50)
+    assert refused.counts == (3, 0, 3, 0)
+
+
 def test_the_threshold_spares_the_other_files_of_a_batch(tmp_path: Path) -> None:
     columns = (column("id", "product_id"), column("name", "product_name"))
     document = source_document("vendor.products", columns, rejectThreshold=10)
