@@ -17,7 +17,7 @@ from include.lake import Lake, LakeError
 from include.quality import columns, metrics
 from include.quality.checks import load_checks
 from include.quality.dbt_results import record_results
-from include.quality.findings import Finding, judge_last_days
+from include.quality.findings import Finding, judge_last_days, lags
 from include.quality.health import write_health
 from include.quality.store import QualityStore, Row, open_store, utc_now
 from include.quality.survey import RunFindings, gather_health
@@ -109,9 +109,10 @@ def record_build(settings: Settings, lake: Lake, build: Build, *, passed: bool) 
         checks = load_checks()
         known = metrics.known_history(store)
         measured = metrics.measure(store, checks)
+        today = datetime.now(ZoneInfo(BUSINESS_TIME_ZONE)).date()
+        measured |= lags(metrics.merged(known, measured), today)
         metrics.record(store, measured, known, run_id, now)
         history = metrics.merged(known, measured)
-        today = datetime.now(ZoneInfo(BUSINESS_TIME_ZONE)).date()
         findings = judge_last_days(history, checks, today)
         _record_findings(store, findings, run_id, now)
         changes = columns.record_changes(store, run_id, now)

@@ -18,8 +18,10 @@ BEGUN_SHARE = 0.2
 # A source that has sent nothing for so long is kept for its history; nobody waits for it.
 DORMANT_DAYS = 60
 FRESHNESS = "freshness"
-# Days between the end of a business day and its rows, for a source that delivers daily.
-USUAL_LAG = UsualRange(0, 1)
+# Until a source's own lag is known: whether rows come the morning after differs by source.
+FIRST_LAG = 1.0
+LAGS_KNOWN_FROM = 5
+LAG_HISTORY_DAYS = 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def judge_last_days(
     judged = (
         finding
         for series, values in history.items()
-        if series.table_name in checks and series.source in days
+        if series.table_name in checks and series.source in days and series.metric != FRESHNESS
         for finding in _judged(series, values, checks[series.table_name], days[series.source])
     )
     stale = _stale(history, checks, days, today)
@@ -85,22 +87,36 @@ def _judged(
         yield _finding(series, check, day, value, usual)
 
 
+def lags(history: History, today: date) -> History:
+    """Complete days before ``today`` that have no rows yet, of each table and source.
+
+    Measured at each run and recorded under the day of the run.
+    """
+    days = last_days(history, today)
+    return {
+        Series(series.table_name, series.source, FRESHNESS): {
+            today: float((today - days[series.source]).days - 1)
+        }
+        for series in history
+        if series.metric == "volume" and series.source in days
+    }
+
+
 def _stale(
     history: History, checks: Mapping[str, TableCheck], days: Mapping[str, date], today: date
 ) -> Iterator[Finding]:
-    for series in history:
-        if series.metric != "volume" or series.table_name not in checks:
+    for series, values in history.items():
+        if series.metric != FRESHNESS or series.table_name not in checks:
             continue
-        day = days.get(series.source)
-        lag = (today - day - timedelta(days=1)).days if day else 0
-        if day and USUAL_LAG.high < lag <= DORMANT_DAYS:
-            yield _finding(
-                Series(series.table_name, series.source, FRESHNESS),
-                checks[series.table_name],
-                day,
-                float(lag),
-                USUAL_LAG,
-            )
+        lag, usual = values.get(today, 0.0), _usual_lag(values, today)
+        if lag <= DORMANT_DAYS and not usual.holds(lag):
+            yield _finding(series, checks[series.table_name], days[series.source], lag, usual)
+
+
+def _usual_lag(values: Mapping[date, float], today: date) -> UsualRange:
+    first = today - timedelta(days=LAG_HISTORY_DAYS)
+    known = [lag for day, lag in values.items() if first <= day < today]
+    return UsualRange(0, median(known) if len(known) >= LAGS_KNOWN_FROM else FIRST_LAG)
 
 
 def _finding(

@@ -4,7 +4,7 @@ A value is compared on the scale on which it varies evenly: counts and sums by r
 shares as they are. What a weekday adds is the difference of medians; the level is the median of the
 last four weeks, so that growth is followed; the spread is the median absolute deviation, scaled to
 a standard deviation (1.4826: Rousseeuw and Croux, 1993). Outliers in the history move none of them
-until they are half of it.
+until they are half of it, or half of one weekday in eight weeks.
 """
 
 from __future__ import annotations
@@ -24,14 +24,22 @@ LEAST_OF_WEEKDAY = 3
 MAD_TO_DEVIATION = 1.4826
 # Tuned on seed 7 of the simulator; tests/include/quality judges other seeds and the retail year.
 DEVIATIONS = 6.0
+# From so many different values on, one more or fewer is not remarkable.
+MANY = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How a kind of metric varies. ``least_width`` is the half-width that a range has at least."""
+    """How a kind of metric varies.
+
+    ``least_width`` is the half-width that a range has at least, on the scale; ``margin`` is added
+    to both ends, in the metric's own unit, where there are many: one machine more or fewer is
+    nothing, a second currency is something.
+    """
 
     is_ratio: bool
     least_width: float
+    margin: float = 0.0
 
     def to(self, value: float) -> float:
         # The sign is kept: a sum may be negative where refunds outweigh sales.
@@ -44,7 +52,7 @@ class Scale:
 SCALES: Mapping[str, Scale] = {
     "volume": Scale(is_ratio=True, least_width=0.25),
     "sum": Scale(is_ratio=True, least_width=0.30),
-    "distinct": Scale(is_ratio=True, least_width=0.08),
+    "distinct": Scale(is_ratio=True, least_width=0.08, margin=1.0),
     "nulls": Scale(is_ratio=False, least_width=0.03),
 }
 
@@ -77,12 +85,9 @@ def usual_range(metric: str, history: Mapping[date, float], day: date) -> UsualR
     level = median(recent or without_weekday.values())
     width = max(_deviation(list(without_weekday.values())) * DEVIATIONS, scale.least_width)
     expected = level + added[day.weekday()]
-    low, high = scale.back(expected - width), scale.back(expected + width)
-    return UsualRange(_clipped(metric, low), high)
-
-
-def _clipped(metric: str, low: float) -> float:
-    return low if metric.startswith("sum") else max(low, 0.0)
+    margin = scale.margin if scale.back(expected) >= MANY else 0.0
+    low, high = scale.back(expected - width) - margin, scale.back(expected + width) + margin
+    return UsualRange(low if metric.startswith("sum") else max(low, 0.0), high)
 
 
 def _weekday_effects(known: Mapping[date, float]) -> Mapping[int, float]:

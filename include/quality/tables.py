@@ -44,9 +44,9 @@ TABLE_METRICS = Table(
     (
         _required("table_name", "VARCHAR", "Table with its schema, as in marts.fct_sales."),
         _required("source", "VARCHAR", "Vendor; empty for a table that has none."),
-        _required("metric", "VARCHAR", "volume, sum:<column>, distinct:<column>, nulls:<column>."),
+        _required("metric", "VARCHAR", "volume, sum:, distinct:, nulls: and a column, freshness."),
         _required("business_date", "DATE", "Day that was measured."),
-        _required("value", "DOUBLE", "Rows, sum, number of values, or share of nulls."),
+        _required("value", "DOUBLE", "Rows, sum, values, share of nulls, or days."),
         _required("run_id", "VARCHAR", "Run that measured it."),
         _required("recorded_at", "TIMESTAMP", "When, in UTC."),
     ),
