@@ -120,7 +120,14 @@ def test_development_runs_on_the_versions_that_are_deployed() -> None:
 
 
 @pytest.mark.parametrize(
-    "lock", ["locks/uv.txt", "locks/runtime.txt", "locks/dev.txt", "locks/parity.txt"]
+    "lock",
+    [
+        "locks/uv.txt",
+        "locks/runtime.txt",
+        "locks/dev.txt",
+        "locks/parity.txt",
+        "locks/terraform.txt",
+    ],
 )
 def test_every_locked_package_has_hashes_and_no_address(lock: str) -> None:
     text = (ROOT / lock).read_text(encoding="utf-8")

@@ -1,0 +1,48 @@
+# The account of staging. State lies in a bucket of that account: see the page in the folder above.
+
+terraform {
+  required_version = ">= 1.9"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 6.0, < 7.0"
+    }
+  }
+
+  backend "s3" {
+    key          = "vending-data/staging.tfstate"
+    encrypt      = true
+    use_lockfile = true
+  }
+}
+
+provider "aws" {
+  region              = var.region
+  allowed_account_ids = [var.account_id]
+
+  default_tags {
+    tags = { application = "vending-data", environment = "staging" }
+  }
+}
+
+module "lake" {
+  source         = "../modules/lake"
+  company        = var.company
+  environment    = "staging"
+  encryption     = "AES256"
+  readers_of_raw = concat(["arn:aws:iam::${var.account_id}:role/vending-data-staging-execution"], var.readers_of_raw)
+}
+
+module "mwaa" {
+  source            = "../modules/mwaa"
+  company           = var.company
+  environment       = "staging"
+  vpc_id            = var.vpc_id
+  subnet_ids        = var.subnet_ids
+  lake_bucket_arn   = module.lake.bucket.arn
+  key_arn           = module.lake.key_arn
+  access_log_bucket = module.lake.access_log_bucket
+  email             = var.email
+  settings          = var.settings
+}

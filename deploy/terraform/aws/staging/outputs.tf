@@ -1,0 +1,7 @@
+output "environment_name" {
+  value = module.mwaa.environment_name
+}
+
+output "lake_bucket" {
+  value = module.lake.bucket.name
+}
