@@ -71,7 +71,9 @@ def test_a_damaged_warehouse_is_a_sentence_with_the_remedy(settings, lake, conte
     settings.warehouse.path.write_bytes(content)
 
     with (
-        pytest.raises(WarehouseError, match=r"dbt_dev.duckdb is damaged .*; make it again from raw"),
+        pytest.raises(
+            WarehouseError, match=r"dbt_dev.duckdb is damaged .*; make it again from raw"
+        ),
         open_warehouse(settings.warehouse, lake),
     ):
         pytest.fail("the file is damaged")
