@@ -67,8 +67,9 @@ lint: $(STAMP) ## Lint Python, SQL and shell
 mwaa-bundle: $(STAMP) ## Build dist/mwaa, everything that Amazon MWAA is given
 	@$(PYTHON) -m deploy.mwaa bundle
 
-mwaa-check: $(STAMP) ## Install and import that bundle as MWAA would, with this Airflow and the next
+mwaa-check: $(STAMP) ## Install, import and run that bundle as MWAA would
 	@$(PYTHON) -m deploy.mwaa check
+	@$(PYTEST) tests/mwaa/test_two_workers.py
 
 mwaa-deploy: mwaa-bundle ## Deploy: ENV=staging or prod; NAME=, DRY_RUN=1, ROLLBACK=1 if wanted
 	@$(PYTHON) -m deploy.mwaa deploy $(ENV) $(if $(NAME),--name $(NAME)) \
