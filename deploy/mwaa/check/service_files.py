@@ -31,7 +31,7 @@ def essential_constraints(airflow_version: str) -> str:
             raise MwaaError(f"MWAA_CONSTRAINTS_DIR has no {path.name}: {error.strerror}.") from None
     url = URL.format(version=airflow_version)
     try:
-        with urllib.request.urlopen(url, timeout=SECONDS) as answer:
+        with urllib.request.urlopen(url, timeout=SECONDS) as answer:  # nosec B310: constants, https
             return answer.read().decode()
     except (urllib.error.URLError, TimeoutError) as error:
         raise MwaaError(

@@ -147,7 +147,7 @@ resource "aws_mwaa_environment" "this" {
     "core.dags_are_paused_at_creation"        = "True"
     "secrets.backend"                         = "airflow.providers.amazon.aws.secrets.secrets_manager.SecretsManagerBackend"
     "secrets.backend_kwargs"                  = local.secrets
-    "workers.secrets_backend"                 = "airflow.providers.amazon.aws.secrets.secrets_manager.SecretsManagerBackend"
+    "workers.secrets_backend"                 = "airflow.providers.amazon.aws.secrets.secrets_manager.SecretsManagerBackend" # pragma: allowlist secret
     "workers.secrets_backend_kwargs"          = local.secrets
     "dag_processor.min_file_process_interval" = "60"
   })
