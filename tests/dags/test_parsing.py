@@ -35,6 +35,7 @@ BY_HAND = {
     "reprocess_day": "0 0 * * *",
     "publish_cloudflare": None,
     "maintain_cloudflare": None,
+    "check_deployment": None,
 }
 CRON = {
     Environment.DEV: BY_HAND | {"ingest_files": None, "ingest_apis": None, "transform": None},
