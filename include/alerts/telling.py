@@ -1,7 +1,6 @@
 """Tells an alert: once for each incident, on every channel that wants it, in five seconds at most.
 
-Nothing here raises: what cannot be told now waits in the lake, and every later alert, and the DAG
-`deliver_alerts`, try again.
+Nothing here raises: what cannot be told now waits in the lake, and every later alert tries again.
 """
 
 from __future__ import annotations

@@ -40,6 +40,13 @@ def test_files_reach_the_raw_tables_and_a_second_run_changes_no_row(ingest):
         rows_quarantined=1,
         rows_duplicate=0,
         quarantined={"invalid_value": 1},
+        drift={
+            "fleet.products: added currency": 1,
+            "fleet.products: missing category_id": 1,
+            "fleet.products: missing unit_cost": 1,
+            "fleet.products: missing jan_code": 1,
+            "fleet.products: missing effective_on": 1,
+        },
     )
     everything = "SELECT * FROM raw.sales", "SELECT * FROM ops.load_history", "FROM ops.load_lock"
     before = [ingest.rows(statement) for statement in everything]
