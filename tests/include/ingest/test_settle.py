@@ -83,7 +83,8 @@ def test_two_looks_are_at_least_a_pause_apart(tmp_path, monkeypatch, seconds_ago
     monkeypatch.setattr(settle, "PAUSE_SECONDS", 0.4)
     lake = DiskLake(tmp_path)
     planned_at = datetime.now(UTC) - timedelta(seconds=seconds_ago)
-    planned = batch(lake, "whole.csv").model_copy(update={"planned_at": planned_at})
+    young = batch(lake, "whole.csv", modified_at=planned_at)
+    planned = young.model_copy(update={"planned_at": planned_at})
 
     settle.settle(lake, planned)
 
