@@ -1,22 +1,20 @@
-"""`make bench`: each benchmark in turn. Exits 1 if one of them misses what must be reached."""
+"""`make bench`: each benchmark in turn. Exits 1 if one of them misses what must be reached.
+
+The results are printed, and kept in benchmarks/results.json and benchmarks/RESULTS.md.
+"""
 
 import sys
 
 from benchmarks import conform, local_run, transform
+from benchmarks.results import keep, show
 
-BENCHMARKS = {
-    "A whole run on a laptop": local_run.main,
-    "Conforming CSV against DuckDB's own copy": conform.main,
-    "The transform DAG against a bare dbt build": transform.main,
-}
+BENCHMARKS = (transform.measure, local_run.measure, conform.measure)
 
 
 def main() -> int:
-    statuses = []
-    for title, benchmark in BENCHMARKS.items():
-        print(f"\n{title}", flush=True)
-        statuses.append(benchmark([]))
-    return max(statuses)
+    results = [result for benchmark in BENCHMARKS for result in benchmark()]
+    keep(results)
+    return show(results)
 
 
 if __name__ == "__main__":

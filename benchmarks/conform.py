@@ -1,10 +1,9 @@
 """Conforming CSV against DuckDB's own reading: ``python -m benchmarks.conform [--rows N]``.
 
 Both run in processes of their own, in turn, on the same bytes: conform as the pipeline calls it,
-and ``COPY (SELECT * FROM read_csv(file)) TO … (FORMAT parquet)``. The best of the rounds counts,
-so that what else the machine does matters least. The many small files and the file with bad rows
-have the one clean file of the same size as their peer: DuckDB would take minutes to sniff
-thousands of files, and would stop at the first bad row. Exits 1 below half of DuckDB's rows a
+and ``COPY (SELECT * FROM read_csv(file)) TO … (FORMAT parquet)``. The many small files and the file
+with bad rows have the one clean file of the same size as their peer: DuckDB would take minutes to
+sniff thousands of files, and would stop at the first bad row. Exits 1 below half of DuckDB's rows a
 second on the one file, or above 512 MB resident in any case.
 """
 
@@ -24,6 +23,7 @@ from pathlib import Path
 
 import duckdb
 
+from benchmarks.results import Result, alone, compared, show
 from include.contracts import load_catalog
 from include.ingest.conform import conform_files
 from include.ingest.plan import LandedFile
@@ -56,6 +56,7 @@ class Case:
     name: str
     folder: Path
     peer: Path
+    least_ratio: float | None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -69,8 +70,13 @@ def main(arguments: list[str] | None = None) -> int:
         run = measure_conform if options.measure == "conform" else measure_duckdb
         print(json.dumps(asdict(run(options.path))))
         return 0
+    return show(measure(options.rounds, options.rows))
+
+
+def measure(rounds: int = 5, rows: int = 2_000_000) -> list[Result]:
     with tempfile.TemporaryDirectory(prefix="benchmark-conform-") as folder:
-        return _compare(_write_cases(Path(folder), options.rows), options.rounds)
+        cases = _write_cases(Path(folder), rows)
+        return [result for case in cases for result in _compare(case, rounds)]
 
 
 def measure_conform(folder: Path) -> Measure:
@@ -125,33 +131,20 @@ def _peak_megabytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // divisor
 
 
-def _compare(cases: list[Case], rounds: int) -> int:
-    print(f"{'case':<24}{'rows/s':>12}{'DuckDB':>12}{'ratio':>8}{'CPU':>8}{'MB':>6}")
-    is_good = True
-    for case in cases:
-        ours, peers = [], []
-        for _ in range(rounds):
-            peers.append(_in_own_process("duckdb", case.peer))
-            ours.append(_in_own_process("conform", case.folder))
-        our, peer = _best(ours), _best(peers)
-        speed, peer_speed = our.rows / our.seconds, peer.rows / peer.seconds
-        least_cpu = min(m.cpu_seconds for m in peers) / min(m.cpu_seconds for m in ours)
-        megabytes = max(measure.megabytes for measure in ours)
-        ratio = speed / peer_speed
-        print(
-            f"{case.name:<24}{speed:>12,.0f}{peer_speed:>12,.0f}"
-            f"{ratio:>8.2f}{least_cpu:>8.2f}{megabytes:>6}",
-            flush=True,
-        )
-        is_required = case is cases[0]
-        is_good &= (ratio >= LEAST_RATIO or not is_required) and megabytes <= MOST_MEGABYTES
-    print(f"required: ratio {LEAST_RATIO} on one file, {MOST_MEGABYTES} MB; CPU is the same ratio")
-    print("by processor time, which other work on the machine disturbs less.")
-    return 0 if is_good else 1
-
-
-def _best(measures: list[Measure]) -> Measure:
-    return min(measures, key=lambda measure: measure.seconds)
+def _compare(case: Case, rounds: int) -> list[Result]:
+    ours, peers = [], []
+    for _ in range(rounds):
+        peers.append(_in_own_process("duckdb", case.peer))
+        ours.append(_in_own_process("conform", case.folder))
+    peer = "DuckDB's COPY of one clean file"
+    speeds, peer_speeds = ([m.rows / m.seconds for m in runs] for runs in (ours, peers))
+    cpus, peer_cpus = ([m.rows / m.cpu_seconds for m in runs] for runs in (ours, peers))
+    megabytes = [float(measure.megabytes) for measure in ours]
+    return [
+        compared(case.name, "rows/s", speeds, peer, peer_speeds, case.least_ratio),
+        compared(f"{case.name}_by_cpu", "rows/s", cpus, peer, peer_cpus, None),
+        alone(f"{case.name}_resident", "MB", megabytes, MOST_MEGABYTES),
+    ]
 
 
 def _in_own_process(what: str, path: Path) -> Measure:
@@ -189,9 +182,9 @@ def _write_cases(folder: Path, rows: int) -> list[Case]:
         part.write_bytes(header + b"".join(lines[start : start + size]))
     (bad / clean.name).write_bytes(header + b"".join(_damaged(lines)))
     return [
-        Case("one file", one, clean),
-        Case(f"{_MANY:,} files", many, clean),
-        Case("one row in 1,000 bad", bad, clean),
+        Case("conform_one_file", one, clean, LEAST_RATIO),
+        Case(f"conform_{_MANY}_files", many, clean, None),
+        Case(f"conform_one_row_in_{_BAD_EVERY}_bad", bad, clean, None),
     ]
 
 

@@ -1,0 +1,146 @@
+"""What a benchmark found beside its peer and its target: printed, kept as JSON and as a page."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+RESULTS_JSON = FOLDER / "results.json"
+RESULTS_PAGE = FOLDER / "RESULTS.md"
+
+# Of these, more is better; of all others, less.
+_RATES = frozenset({"rows/s", "requests/s"})
+_VERSIONS = ("apache-airflow-core", "astronomer-cosmos", "dbt-core", "dbt-duckdb", "duckdb")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One row of the table.
+
+    ``value`` and ``peer_value`` are medians, in ``unit``; ``runs`` holds each run's value, and
+    ``ratio`` is the median of the runs' own ratios, as each was measured beside its peer.
+    ``target`` is for the ratio, or for the value where there is no peer; None where the row is
+    there to be read only.
+    """
+
+    name: str
+    value: float
+    unit: str
+    peer: str | None = None
+    peer_value: float | None = None
+    ratio: float | None = None
+    target: float | None = None
+    runs: tuple[float, ...] = ()
+
+    @property
+    def is_reached(self) -> bool:
+        if self.target is None:
+            return True
+        measured = self.value if self.ratio is None else self.ratio
+        return measured >= self.target if self.unit in _RATES else measured <= self.target
+
+
+def compared(
+    name: str,
+    unit: str,
+    values: Sequence[float],
+    peer: str,
+    peer_values: Sequence[float],
+    target: float | None,
+) -> Result:
+    """The result of values that were each measured beside one of the peer's, in the same order."""
+    ratios = [value / other for value, other in zip(values, peer_values, strict=True)]
+    return Result(
+        name=name,
+        value=statistics.median(values),
+        unit=unit,
+        peer=peer,
+        peer_value=statistics.median(peer_values),
+        ratio=round(statistics.median(ratios), 3),
+        target=target,
+        runs=tuple(values),
+    )
+
+
+def alone(name: str, unit: str, values: Sequence[float], target: float | None) -> Result:
+    """The result of values that have no peer."""
+    return Result(name, statistics.median(values), unit, target=target, runs=tuple(values))
+
+
+def show(results: Sequence[Result]) -> int:
+    """Print the table; 1 if a target was missed, otherwise 0."""
+    print("\n".join(table(results)))
+    return 0 if all(result.is_reached for result in results) else 1
+
+
+def table(results: Sequence[Result]) -> list[str]:
+    """The results as the lines of a Markdown table."""
+    lines = [
+        "| name | median | min | max | unit | peer | its median | ratio | target | reached |",
+        "| --- | ---: | ---: | ---: | --- | --- | ---: | ---: | ---: | --- |",
+    ]
+    for result in results:
+        runs = result.runs or (result.value,)
+        cells = (
+            result.name,
+            *(_number(value) for value in (result.value, min(runs), max(runs))),
+            result.unit,
+            result.peer or "",
+            _number(result.peer_value),
+            _number(result.ratio),
+            _number(result.target),
+            "" if result.target is None else ("yes" if result.is_reached else "no"),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def keep(results: Sequence[Result]) -> None:
+    """Write results.json and RESULTS.md, with the machine, the versions and the commit."""
+    rows = [asdict(result) for result in results]
+    RESULTS_JSON.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    versions = ", ".join(f"{name} {version(name)}" for name in _VERSIONS)
+    RESULTS_PAGE.write_text(
+        "\n".join(
+            [
+                "# Results",
+                "",
+                f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}, commit {_commit()}, on "
+                f"{os.cpu_count()} cores ({_processor()}), Python {platform.python_version()}, "
+                f"{versions}.",
+                "",
+                *table(results),
+                "",
+            ]
+        ),
+        encoding="utf-8",
+    )
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2f}"
+
+
+def _commit() -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, cwd=FOLDER, capture_output=True, text=True).stdout.strip()
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if not information.exists():
+        return platform.processor()
+    lines = information.read_text(encoding="utf-8").splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
