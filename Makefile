@@ -13,8 +13,6 @@ PARITY := tests/parity
 OPTIONS := $(if $(DATA),--data $(DATA)) $(if $(MACHINES),--machines $(MACHINES)) \
 	$(if $(DAYS),--days $(DAYS)) $(if $(SEED),--seed $(SEED)) \
 	$(if $(FAULTS),--faults $(FAULTS)) $(if $(API_FAULTS),--api-faults $(API_FAULTS))
-# PUBLISH=local publishes the marts to a Cloudflare on this machine (npm ci --prefix deploy/cloudflare).
-PUBLISHING := $(if $(PUBLISH),--publish $(PUBLISH))
 
 .DEFAULT_GOAL := help
 .PHONY: help env run up down rebuild manifest contract contracts test test-full parity lint bench clean clean-all
@@ -22,12 +20,12 @@ PUBLISHING := $(if $(PUBLISH),--publish $(PUBLISH))
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1@/p' $(MAKEFILE_LIST) | awk -F@ '{printf "  %-12s %s\n", $$1, $$2}'
-	@echo "  Variables of run and up: DATA, MACHINES, DAYS, SEED, FAULTS, API_FAULTS; of run: PUBLISH."
+	@echo "  Variables of run and up: DATA, MACHINES, DAYS, SEED, FAULTS, API_FAULTS."
 
 env: $(STAMP) ## Make or update the environment, .venv; every target does when needed
 
 run: $(STAMP) ## From files to tested marts, once, with a summary (data/run-summary.json)
-	@$(PYTHON) -m deploy.local run $(OPTIONS) $(PUBLISHING)
+	@$(PYTHON) -m deploy.local run $(OPTIONS)
 
 up: $(STAMP) ## Start Airflow and leave it running; prints its address and login
 	@$(PYTHON) -m deploy.local up $(OPTIONS)

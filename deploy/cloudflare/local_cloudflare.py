@@ -4,7 +4,7 @@
         cloudflare.access    what the publisher needs
         cloudflare.edge      where the edge Worker answers
 
-Needs Node 22, which `npm ci` in this folder installs beside workerd.
+Needs Node 22, which `npm install` in this folder installs beside workerd.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class LocalCloudflare:
 
 
 def is_installed() -> bool:
-    """Whether `npm ci` has been run."""
+    """Whether `npm install` has been run."""
     return NODE.is_file() and (HERE / "node_modules" / "miniflare").is_dir()
 
 
@@ -70,7 +70,7 @@ def running_cloudflare(folder: Path) -> Iterator[LocalCloudflare]:
     """Run it with its data below ``folder`` until the block ends. Raises LocalCloudflareError."""
     if not is_installed():
         raise LocalCloudflareError(
-            "There is no local Cloudflare; run npm ci --prefix deploy/cloudflare."
+            "There is no local Cloudflare; run npm install --prefix deploy/cloudflare --no-save."
         )
     folder.mkdir(parents=True, exist_ok=True)
     token, edge_token, s3_secret = (token_urlsafe(16) for _ in range(3))

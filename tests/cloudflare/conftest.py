@@ -15,7 +15,7 @@ from deploy.cloudflare.local_cloudflare import LocalCloudflare, is_installed, ru
 def cloudflare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloudflare]:
     if not is_installed():
         # CI installs it, so that there a test that could not run is a failure.
-        missing = "no local Cloudflare: run npm ci --prefix deploy/cloudflare"
+        missing = "no local Cloudflare: run npm install --prefix deploy/cloudflare --no-save"
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     with running_cloudflare(tmp_path_factory.mktemp("cloudflare")) as running:
         yield running

@@ -180,17 +180,15 @@ def test_what_a_killed_publisher_left_is_swept_and_what_one_works_on_is_not(
     settings: Settings, cloudflare: LocalCloudflare, tmp_path: Path
 ) -> None:
     tasks.publish_d1.function("dim_machines")
-    for version in ("0123456789abcdef", "fedcba9876543210"):
-        query_d1(cloudflare, f"CREATE TABLE dim_machines__{version} (a INTEGER)")
+    for version in ("left", "at-work"):
+        query_d1(cloudflare, f'CREATE TABLE "dim_machines__{version}" (a INTEGER)')
     with open_services(settings) as services:
         at_work = tmp_path / "file"
         at_work.write_bytes(b"")
-        services.versions(Sink.D1, "dim_machines").keep("fedcba9876543210", at_work)
+        services.versions(Sink.D1, "dim_machines").keep("at-work", at_work)
     tasks.sweep.function()
     found = query_d1(cloudflare, "SELECT name FROM sqlite_master WHERE name GLOB 'dim_machines__*'")
-    assert [row["name"] for row in found if "by" not in row["name"]] == [
-        "dim_machines__fedcba9876543210"
-    ]
+    assert [row["name"] for row in found if "by" not in row["name"]] == ["dim_machines__at-work"]
 
 
 def test_without_a_connection_the_task_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,15 +153,15 @@ async function namespace(request, url, kv, path) {
 
 async function putAll(kv, pairs) {
   bounded(pairs);
-  for (const { key, value, expiration_ttl } of pairs) {
-    await kv.put(key, value, expiration_ttl ? { expirationTtl: expiration_ttl } : {});
-  }
+  await inGroups(pairs, ({ key, value, expiration_ttl }) =>
+    kv.put(key, value, expiration_ttl ? { expirationTtl: expiration_ttl } : {}),
+  );
   return answer({ successful_key_count: pairs.length, unsuccessful_keys: [] });
 }
 
 async function deleteAll(kv, keys) {
   bounded(keys);
-  for (const key of keys) await kv.delete(key);
+  await inGroups(keys, (key) => kv.delete(key));
   return answer({ successful_key_count: keys.length, unsuccessful_keys: [] });
 }
 
@@ -182,6 +182,10 @@ async function listKeys(kv, url) {
   });
   const result_info = { count: page.keys.length, cursor: page.cursor ?? "" };
   return answer(page.keys, { result_info });
+}
+
+async function inGroups(list, act) {
+  for (let at = 0; at < list.length; at += 50) await Promise.all(list.slice(at, at + 50).map(act));
 }
 
 function bounded(list) {

@@ -1,0 +1,96 @@
+locals {
+  name    = "${var.company}-vending"
+  account = "com.cloudflare.api.account.${var.account_id}"
+
+  # R2 counts ages in seconds.
+  day = 24 * 60 * 60
+}
+
+# ---- what marts are published to
+
+resource "cloudflare_d1_database" "marts" {
+  account_id            = var.account_id
+  name                  = "${local.name}-marts-${var.environment}"
+  primary_location_hint = var.location
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "cloudflare_workers_kv_namespace" "marts" {
+  account_id = var.account_id
+  title      = "${local.name}-marts-${var.environment}"
+}
+
+# ---- the lake on R2, as VENDING_LAKE_STORE=r2 uses it
+
+resource "cloudflare_r2_bucket" "lake" {
+  account_id   = var.account_id
+  name         = "${local.name}-data-${var.environment}"
+  location     = var.location
+  jurisdiction = var.jurisdiction
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "cloudflare_r2_bucket_lifecycle" "lake" {
+  account_id   = var.account_id
+  bucket_name  = cloudflare_r2_bucket.lake.name
+  jurisdiction = var.jurisdiction
+
+  rules = [
+    {
+      id         = "Uploads that broke off"
+      enabled    = true
+      conditions = { prefix = "" }
+      abort_multipart_uploads_transition = {
+        condition = { type = "Age", max_age = 7 * local.day }
+      }
+    },
+    {
+      id         = "Rejected rows"
+      enabled    = true
+      conditions = { prefix = "quarantine/" }
+      delete_objects_transition = {
+        condition = { type = "Age", max_age = var.quarantine_days * local.day }
+      }
+    },
+    {
+      # A rebuild reads raw once; the rest of the time nobody does.
+      id         = "Versions of files"
+      enabled    = true
+      conditions = { prefix = "raw-data/versions/" }
+      storage_class_transitions = [{
+        condition     = { type = "Age", max_age = 30 * local.day }
+        storage_class = "InfrequentAccess"
+      }]
+    },
+  ]
+}
+
+# ---- the publisher's token: these permissions on this account and nothing else
+
+data "cloudflare_account_api_token_permission_groups_list" "publisher" {
+  for_each = toset(["D1 Write", "Workers KV Storage Write"])
+
+  account_id = var.account_id
+  name       = each.key
+}
+
+resource "cloudflare_account_token" "publisher" {
+  account_id = var.account_id
+  name       = "${local.name}-publisher-${var.environment}"
+
+  policies = [{
+    effect = "allow"
+    permission_groups = [
+      for group in data.cloudflare_account_api_token_permission_groups_list.publisher :
+      { id = one([for found in group.result : found.id]) }
+    ]
+    # A JSON text since provider 5.13.
+    resources = jsonencode({ (local.account) = "*" })
+  }]
+}

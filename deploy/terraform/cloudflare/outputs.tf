@@ -1,0 +1,24 @@
+output "connection" {
+  description = "The Airflow connection that VENDING_CLOUDFLARE_CONNECTION names, as JSON."
+  sensitive   = true
+
+  value = jsonencode({
+    conn_type = "generic"
+    login     = var.account_id
+    password  = cloudflare_account_token.publisher.value
+    extra = {
+      d1_database_id  = cloudflare_d1_database.marts.id
+      kv_namespace_id = cloudflare_workers_kv_namespace.marts.id
+    }
+  })
+}
+
+output "d1_database_id" {
+  description = "For the Worker's wrangler.jsonc."
+  value       = cloudflare_d1_database.marts.id
+}
+
+output "lake_bucket" {
+  description = "VENDING_LAKE_BUCKET."
+  value       = cloudflare_r2_bucket.lake.name
+}
