@@ -14,7 +14,8 @@ run when tasks fail in ways that make no sense.
 `wait_for_code` compares every file with the checksums of `bundle.json`, and looks again every half
 minute while the copying to this worker is unfinished. `check_packages` compares what is installed
 with `constraints.txt`. `check_connections` asks for each connection that the environment needs. On
-a laptop, where nothing is deployed, there is nothing to compare and all of them pass.
+a laptop, where nothing is deployed, there is nothing to compare and all of them pass. The ingest
+DAGs and transform ask the same in their first task, `wait_for_deployment`.
 
 ## When it fails
 

@@ -25,7 +25,7 @@ Every failure is one sentence in the task's log that says what to do. Then clear
 - `fetch`: the token was refused, the API kept failing, or it pages in a circle. The pages before
   are kept, and the other API is not held back; `verify` does not run, so `transform` waits.
 - A body that is no page is kept and quarantined as `malformed_page`; the fetch goes on after it.
-- `conform`, `load`, `verify`: as in `ingest_files`.
+- `wait_for_deployment`, `conform`, `load`, `verify`: as in `ingest_files`.
 
 ## Rerun safety
 
@@ -36,7 +36,7 @@ fetched again, and a page that is in the ledger is not loaded twice.
 from airflow.sdk import dag
 
 from include.assets import API_ASSETS, API_SOURCE_CONTRACTS
-from include.dag_defaults import Layer, dag_arguments
+from include.dag_defaults import Layer, begin_when_deployed, dag_arguments
 from include.ingest.tasks import conform, discover_pages, fetch, load, verify
 from include.schedules import WINDOWS, deadline, ingest_schedule
 
@@ -54,6 +54,7 @@ def ingest_apis() -> None:
     conformed = conform.expand(batches=discovered)
     loaded = load()
     verified = verify.override(outlets=list(API_ASSETS))()
+    begin_when_deployed(fetched, discovered)
     fetched >> discovered
     conformed >> loaded
     [fetched, conformed, loaded] >> verified

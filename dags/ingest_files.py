@@ -12,15 +12,18 @@ they came, conforms them to their contracts and loads them.
 
 ## Tasks
 
-`discover_files` compares the listing with the ledger and plans batches. `conform` (one task for
-each large batch, one for all small ones) copies files to raw and writes typed Parquet and
-quarantine. `load` publishes each batch in one transaction. `verify` checks that rows read =
-conformed + quarantined + duplicates, for every file and against the tables, and emits the assets.
+In staging and prod `wait_for_deployment` comes first: it waits while the code is being copied to
+its worker, and says which package or connection is missing. `discover_files` compares the listing
+with the ledger and plans batches. `conform` (one task for each large batch, one for all small ones)
+copies files to raw and writes typed Parquet and quarantine. `load` publishes each batch in one
+transaction. `verify` checks that rows read = conformed + quarantined + duplicates, for every file
+and against the tables, and emits the assets.
 
 ## When it fails
 
 Every failure is one sentence in the task's log that says what to do. Then clear the failed task.
 
+- `wait_for_deployment`: see `check_deployment`, which asks the same.
 - `conform`: a file could not be read, or its contract is wrong. The other files of its batch and
   the other batches are loaded all the same; `verify` does not run, so `transform` waits.
 - `load`: the database is in use, damaged, or the disk is full. A batch is loaded whole or not at
@@ -39,7 +42,7 @@ is not loaded twice, and a corrected file replaces exactly its own rows.
 from airflow.sdk import dag
 
 from include.assets import FILE_ASSETS
-from include.dag_defaults import Layer, dag_arguments
+from include.dag_defaults import Layer, begin_when_deployed, dag_arguments
 from include.ingest.tasks import conform, discover_files, load, verify
 from include.schedules import WINDOWS, deadline, ingest_schedule
 
@@ -52,9 +55,11 @@ from include.schedules import WINDOWS, deadline, ingest_schedule
     **dag_arguments(layer=Layer.INGEST),
 )
 def ingest_files() -> None:
-    conformed = conform.expand(batches=discover_files())
+    discovered = discover_files()
+    conformed = conform.expand(batches=discovered)
     loaded = load()
     verified = verify.override(outlets=list(FILE_ASSETS))()
+    begin_when_deployed(discovered)
     conformed >> loaded
     [conformed, loaded] >> verified
 

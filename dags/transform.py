@@ -15,7 +15,8 @@ Builds the dbt project: staging, intermediate, marts, and every data test in bet
 
 ## Tasks
 
-In staging and prod `wait_for_ingest` waits an hour at most until both ingest DAGs have ended for
+In staging and prod `wait_for_deployment` waits until its worker has all of the code that was
+deployed; then `wait_for_ingest` waits an hour at most until both ingest DAGs have ended for
 the day and every vendor that delivered in the last week has rows of it; in prod `wait_for_staging`
 until staging has verified the same code on that day, which its `mark_verified` notes.
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, TypedDict
 
 from include.alerts.callbacks import on_run_failure, on_task_failure
-from include.settings import Settings, current_settings
+from include.settings import Environment, Settings, current_settings
 
 OWNER = "data-platform"
 
@@ -78,6 +78,20 @@ def dag_arguments(
         default_args=_task_defaults(settings or current_settings()),
         on_failure_callback=on_run_failure,
     )
+
+
+def begin_when_deployed(*first: Any, settings: Settings | None = None) -> None:
+    """Let the first tasks of a DAG wait until the worker has the whole deployment.
+
+    A deployment reaches workers file by file. Nothing is deployed in dev, where no task is added.
+    """
+    settings = settings or current_settings()
+    if settings.environment is Environment.DEV:
+        return
+    # Imported here: dev needs none of it.
+    from include.deployment_tasks import wait_for_deployment
+
+    wait_for_deployment() >> list(first)
 
 
 def _task_defaults(settings: Settings) -> TaskDefaults:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from airflow.sdk import DAG, get_parsing_context
+from airflow.sdk import DAG, cross_downstream, get_parsing_context
 
+from include.dag_defaults import begin_when_deployed
 from include.settings import Environment, Settings
 from include.transform.node_task import DbtNodeOperator, DbtNodes, node_task
 from include.transform.tasks import after_all, dbt_build
@@ -39,17 +40,23 @@ def _whole_dag(settings: Settings, dag_arguments: dict[str, Any]) -> DAG:
         nodes, build = dag.tasks, dbt_build()
         published = after_all([build, *nodes], settings.dbt_manifest_path)
         if settings.environment is not Environment.DEV:
-            _between_environments(settings, build, published)
+            _between_environments(settings, dag, published)
     return dag
 
 
-def _between_environments(settings: Settings, build: Any, published: Any) -> None:
-    """Wait for the day's ingest and, in prod, for staging; let staging say that it passed."""
+def _between_environments(settings: Settings, dag: DAG, published: Any) -> None:
+    """Wait for the day's ingest and, in prod, for staging; let staging say that it passed.
+
+    The sources wait too and not the build alone, or the tasks behind them would look for the build
+    every minute of the wait.
+    """
     # Imported here: dev needs none of it.
     from include.transform.gates import gates, mark_verified
 
-    for gate in gates(settings):
-        gate >> build
+    first = dag.roots
+    waiting = gates(settings)
+    cross_downstream(waiting, first)
+    begin_when_deployed(*waiting, settings=settings)
     if settings.environment is Environment.STAGING:
         published >> mark_verified()
 

@@ -57,6 +57,7 @@ def _describe(dag: Any) -> dict[str, Any]:
         "cron": getattr(dag.timetable, "expression", None),
         "assets": sorted(assets),
         "needs_every_asset": isinstance(condition, AssetAll),
+        "first_tasks": sorted(task.task_id for task in dag.roots),
         "retries": sorted({task.retries for task in dag.tasks}),
         "retry_delay": sorted({task.retry_delay.total_seconds() for task in dag.tasks}),
     }

@@ -118,6 +118,17 @@ def test_schedules_are_those_of_the_environment(parsed: Parsed) -> None:
     assert found == CRON[parsed.environment]
 
 
+@pytest.mark.parametrize("dag_id", ["ingest_files", "ingest_apis", "transform"])
+def test_where_code_is_deployed_a_run_begins_by_looking_whether_all_of_it_has_arrived(
+    parsed: Parsed, dag_id: str
+) -> None:
+    first = parsed.report["dags"][dag_id]["first_tasks"]
+    if parsed.environment is Environment.DEV:
+        assert "wait_for_deployment" not in first
+    else:
+        assert first == ["wait_for_deployment"]
+
+
 def test_in_dev_transform_waits_for_every_raw_table(parsed: Parsed) -> None:
     transform = parsed.report["dags"]["transform"]
     is_dev = parsed.environment is Environment.DEV

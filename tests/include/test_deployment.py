@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from include import deployment
 from include.deployment import (
     BundleFile,
     DeploymentError,
@@ -15,6 +16,7 @@ from include.deployment import (
     check_packages,
     unfinished_files,
 )
+from include.deployment_tasks import wait_for_deployment
 from include.settings import load_settings
 
 CODE = b"A = 1\n"
@@ -75,6 +77,24 @@ def test_a_missing_connection_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         check_connections(settings)
     monkeypatch.setenv("AIRFLOW_CONN_SNOWFLAKE_TRANSFORM", "snowflake://")
     check_connections(settings)
+
+
+def test_a_run_waits_while_files_are_on_their_way_and_asks_for_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(deployment, "unfinished_files", lambda: ("include/code.py",))
+    monkeypatch.setattr(deployment, "check_packages", lambda: pytest.fail("asked too early"))
+    assert wait_for_deployment.function().is_done is False
+    assert "1 files differ, include/code.py among them" in caplog.text
+
+
+def test_a_run_begins_once_everything_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(deployment, "unfinished_files", tuple)
+    monkeypatch.setattr(deployment, "check_packages", lambda: asked.append("packages"))
+    monkeypatch.setattr(deployment, "check_connections", lambda _: asked.append("connections"))
+    assert wait_for_deployment.function().is_done is True
+    assert asked == ["packages", "connections"]
 
 
 def test_a_laptop_needs_no_connection() -> None:

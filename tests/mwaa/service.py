@@ -139,6 +139,9 @@ def _shared(database: str, port: int) -> dict[str, str]:
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": address,
         "AIRFLOW__CELERY__BROKER_URL": f"sqla+{address}",
         "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{address}",
+        # Kombu looks into a queue in a database once a second, and SQS pushes.
+        "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__POLLING_INTERVAL": "0.2",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
         "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
     }
 
