@@ -9,8 +9,13 @@ from include.transform.dag import transform_dag
 from include.transform.manifest import build_manifest, load_manifest
 from include.transform.project import DbtProject
 
-# What only staging and prod have; see include/transform/gates.py.
-BETWEEN_ENVIRONMENTS = {"wait_for_ingest", "wait_for_staging", "mark_verified"}
+# What only staging and prod have; see include/transform/dag.py.
+BETWEEN_ENVIRONMENTS = {
+    "mark_verified",
+    "wait_for_deployment",
+    "wait_for_ingest",
+    "wait_for_staging",
+}
 VARIABLES = {"VENDING_COMPANY": "acme", "VENDING_KMS_KEY_ID": "key"}
 
 
