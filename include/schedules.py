@@ -12,13 +12,18 @@ from typing import Any
 
 from airflow.sdk import AsyncCallback, CronPartitionTimetable, DeadlineAlert, DeadlineReference
 
+from include.alerts.events import deadline_event
 from include.assets import RAW_ASSETS, EveryAsset
 from include.settings import Environment, Settings, current_settings
 
 BUSINESS_DAY = "%Y-%m-%d"
 
 # In plugins/, by its path: the triggerer calls it, and on MWAA it cannot import include/.
-_TELL = "vending_deadlines.tell"
+_KEEP = "vending_deadlines.keep"
+
+
+# Of messages that wait: a person hears of a missed deadline ten minutes late at most.
+DELIVERY = "*/10 * * * *"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +96,11 @@ def deadline(
     settings = settings or current_settings()
     if settings.environment is Environment.DEV:
         return None
-    text = (
-        f"{dag_id} of {settings.environment} has not ended {_minutes(window)} minutes after its "
-        "start; its window is over. Open the DAG's newest run and its runbook."
+    sentence = (
+        f"The run has not ended {_minutes(window)} minutes after its start, and its window is "
+        "over; look which task is still at work."
     )
-    callback = AsyncCallback(
-        _TELL, kwargs={"slack_connection_id": settings.slack_connection_id, "text": text}
-    )
+    callback = AsyncCallback(_KEEP, kwargs=deadline_event(settings, dag_id, sentence))
     return DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, window, callback)
 
 

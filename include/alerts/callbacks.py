@@ -20,7 +20,7 @@ from typing import Any
 from include.alerts.formatter import Alert, Outcome, Severity
 from include.alerts.impact import Impact, impact_of
 from include.alerts.masking import mask
-from include.alerts.telling import describe_error, tell
+from include.alerts.telling import describe_error, tell, tell_only_recovery
 from include.settings import Settings, current_settings
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,11 @@ def on_run_success(context: Context) -> None:
     _tell(_run_success, context)
 
 
+def on_unremarkable_success(context: Context) -> None:
+    """Tell what is over, and no success: for the task that ends a DAG of every few minutes."""
+    _tell(_run_success, context, tell_only_recovery)
+
+
 def tell_findings(
     context: Context,
     sentence: str,
@@ -69,30 +74,25 @@ def tell_findings(
     _tell(describe, context)
 
 
-def _tell(describe: Callable[[Context, Settings], Alert], context: Context) -> None:
+def _tell(
+    describe: Callable[[Context, Settings], Alert],
+    context: Context,
+    teller: Callable[[Alert, Settings], None] = tell,
+) -> None:
     try:
         settings = current_settings()
         alert = replace(describe(context, settings), happened_at=datetime.now(UTC))
     except Exception as error:
         log.warning("No alert could be made: %s.", describe_error(error))
         return
-    tell(alert, settings)
+    teller(alert, settings)
 
 
 def _task_failure(context: Context, settings: Settings) -> Alert:
     error = context.get("exception")
     alert = _task_alert(context, settings, Outcome.FAILED, _reason(error))
-    impact = _impact(context, settings, error)
+    impact = impact_of(context["ti"].dag_id, error, settings)
     return replace(alert, affected=impact.affected, owners=impact.owners)
-
-
-def _impact(context: Context, settings: Settings, error: object) -> Impact:
-    """What stands behind a task that failed; an alert without it is better than none."""
-    try:
-        return impact_of(context["ti"].dag_id, error, settings)
-    except Exception as problem:
-        log.warning("What is affected is not known: %s.", describe_error(problem))
-        return Impact()
 
 
 def _task_alert(context: Context, settings: Settings, outcome: Outcome, sentence: str) -> Alert:
@@ -105,7 +105,7 @@ def _task_alert(context: Context, settings: Settings, outcome: Outcome, sentence
         subject=_subject(task_instance),
         sentence=sentence,
         log_url=task_instance.log_url,
-        runbook=_runbook(task_instance.dag_id),
+        runbook=runbook_of(task_instance.dag_id),
     )
 
 
@@ -129,7 +129,7 @@ def _run_alert(context: Context, settings: Settings, outcome: Outcome, sentence:
         subject=None,
         sentence=sentence,
         log_url=None,
-        runbook=_runbook(dag_id),
+        runbook=runbook_of(dag_id),
     )
 
 
@@ -151,5 +151,6 @@ def _reason(error: object) -> str:
     return text or type(error).__name__
 
 
-def _runbook(dag_id: str) -> str:
+def runbook_of(dag_id: str) -> str:
+    """The path in this repository of what to do when a DAG alerts."""
     return f"docs/runbooks/{dag_id}.md"

@@ -16,11 +16,13 @@ SLACK_HEADER_CHARACTERS = 150
 SLACK_SECTION_CHARACTERS = 3_000
 SLACK_FIELD_CHARACTERS = 2_000
 SENTENCE_CHARACTERS = 1_000
+DETAIL_CHARACTERS = 500
 NAMED_AFFECTED = 8
 
 
 class Outcome(StrEnum):
     FAILED = "failed"
+    LATE = "is late"
     SUCCEEDED = "succeeded"
     NOTICED = "noticed something"
     RECOVERED = "is back to normal"
@@ -34,6 +36,7 @@ class Severity(StrEnum):
 
 SEVERITIES = {
     Outcome.FAILED: Severity.ERROR,
+    Outcome.LATE: Severity.ERROR,
     Outcome.NOTICED: Severity.WARNING,
     Outcome.SUCCEEDED: Severity.INFO,
     Outcome.RECOVERED: Severity.INFO,
@@ -45,9 +48,10 @@ class Alert:
     """What there is to say about one task or one DAG run.
 
     ``subject`` is the task's id with its map index, or None when the alert is about the whole run.
-    ``sentence`` says what happened, without anything secret or personal. ``runbook`` is a path in
-    this repository. ``affected`` names what stands downstream (marts, exposures), ``owners`` who
-    answers for it. ``happened_at`` is in UTC. ``level`` is a severity other than the outcome's own.
+    ``sentence`` says what happened, without anything secret or personal; ``details`` what helps to
+    understand it, such as failing rows. ``runbook`` is a path in this repository. ``affected``
+    names what stands downstream (marts, exposures), ``owners`` who answers for it. ``happened_at``
+    is in UTC. ``level`` is a severity other than the outcome's own.
     """
 
     outcome: Outcome
@@ -60,6 +64,7 @@ class Alert:
     runbook: str
     affected: tuple[str, ...] = ()
     owners: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
     happened_at: datetime | None = None
     level: Severity | None = None
 
@@ -75,19 +80,23 @@ class Alert:
 
 def as_text(alert: Alert) -> str:
     """The alert in one line, for a terminal, a log file and Slack's notification preview."""
-    parts = [f"{alert.title}: {one_line(alert.sentence)}"]
+    parts = [f"{alert.title}: {one_line(alert.sentence)}", *_details(alert)]
     if alert.affected:
         parts.append(f"affects {_affected(alert)}")
     parts.append(f"run {alert.run_id}")
+    needs_somebody = alert.outcome not in (Outcome.SUCCEEDED, Outcome.RECOVERED)
+    if needs_somebody and alert.happened_at:
+        parts.append(f"since {_time(alert.happened_at)}")
     if alert.log_url:
         parts.append(f"log {alert.log_url}")
-    if alert.outcome not in (Outcome.SUCCEEDED, Outcome.RECOVERED):
+    if needs_somebody:
         parts.append(f"runbook {alert.runbook}")
     return " | ".join(parts)
 
 
 def as_blocks(alert: Alert) -> list[dict[str, Any]]:
     """The same content as Slack blocks: a header, the sentence, the facts, the way to the log."""
+    details = [_section(escape("\n".join(_details(alert))))] if alert.details else []
     affected = [_section(f"*Affects* {escape(_affected(alert))}")] if alert.affected else []
     return [
         {
@@ -95,6 +104,7 @@ def as_blocks(alert: Alert) -> list[dict[str, Any]]:
             "text": {"type": "plain_text", "text": _clip(alert.title, SLACK_HEADER_CHARACTERS)},
         },
         _section(escape(one_line(alert.sentence))),
+        *details,
         *affected,
         {"type": "section", "fields": [_field(name, value) for name, value in _facts(alert)]},
         {"type": "context", "elements": [{"type": "mrkdwn", "text": _way_on(alert)}]},
@@ -114,6 +124,10 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def _details(alert: Alert) -> list[str]:
+    return [_clip(one_line(detail), DETAIL_CHARACTERS) for detail in alert.details]
+
+
 def _affected(alert: Alert) -> str:
     more = len(alert.affected) - NAMED_AFFECTED
     named = ", ".join(alert.affected[:NAMED_AFFECTED]) + (f" and {more} more" if more > 0 else "")
@@ -125,8 +139,12 @@ def _facts(alert: Alert) -> list[tuple[str, str]]:
     if alert.subject is not None:
         facts.append(("Task", alert.subject))
     if alert.happened_at is not None:
-        facts.append(("Time", f"{alert.happened_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"))
+        facts.append(("Since", _time(alert.happened_at)))
     return facts
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _way_on(alert: Alert) -> str:

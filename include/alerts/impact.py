@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ from include.settings import Settings
 
 if TYPE_CHECKING:
     from include.transform.manifest import Manifest
+
+log = logging.getLogger(__name__)
 
 # DAGs whose failure keeps new data from every mart.
 FEEDING_DAGS = frozenset({"ingest_files", "ingest_apis"})
@@ -24,7 +27,7 @@ class Impact:
 
 
 def impact_of(dag_id: str, error: object, settings: Settings) -> Impact:
-    """What a failure of a DAG keeps from being right. Raises ManifestError without a manifest.
+    """What a failure of a DAG keeps from being right; nothing if it cannot be found out.
 
     Of `transform` it is what stands behind the dbt nodes that the error names (``nodes``), or
     behind all of them; of the ingest DAGs every mart; of the others nothing.
@@ -32,9 +35,14 @@ def impact_of(dag_id: str, error: object, settings: Settings) -> Impact:
     if dag_id not in FEEDING_DAGS | {"transform"}:
         return Impact()
     # Imported here: only a failure pays for it.
-    from include.transform.manifest import load_manifest
+    from include.transform.manifest import ManifestError, load_manifest
 
-    manifest = load_manifest(settings.dbt_manifest_path)
+    try:
+        manifest = load_manifest(settings.dbt_manifest_path)
+    except ManifestError as problem:
+        # An alert without it is better than none.
+        log.warning("What is affected is not known: %s", problem)
+        return Impact()
     named = getattr(error, "nodes", None) or getattr(
         getattr(error, "__cause__", None), "nodes", None
     )

@@ -25,6 +25,8 @@ FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(minutes=30)
 # A process that sends has died, if it has not ended by then.
 CLAIM_SECONDS = 60
+# What one message may take.
+SEND_SECONDS = 10.0
 
 Send = Callable[[str, "Message", float], None]
 
@@ -80,7 +82,7 @@ def deliver(lake: Lake, send: Send, seconds: float) -> int:
         if channel in failed:
             continue
         try:
-            taken += _deliver_one(lake, key, send, left)
+            taken += _deliver_one(lake, key, send, min(left, SEND_SECONDS))
         except _ChannelDown:
             failed.add(channel)
     return taken

@@ -1,6 +1,7 @@
 """Tells an alert: once for each incident, on every channel that wants it, in five seconds at most.
 
-Nothing here raises: what cannot be told now waits in the lake, and every later alert tries again.
+Nothing here raises: what cannot be told now waits in the lake; the DAG `deliver_alerts` and every
+later alert try again.
 """
 
 from __future__ import annotations
@@ -40,6 +41,12 @@ def tell(alert: Alert, settings: Settings) -> None:
     deliver(settings, SECONDS - (time.monotonic() - started))
 
 
+def tell_only_recovery(success: Alert, settings: Settings) -> None:
+    """Of a success tell what is over by it, and not the success itself."""
+    lake = open_lake(settings.lake)
+    _attempt("Incidents could not be closed", lambda: _tell_recovery(lake, success, settings))
+
+
 def deliver(settings: Settings, seconds: float) -> int:
     """Send what waits and is due, for so long at most; returns how many messages were taken."""
     lake = open_lake(settings.lake)
@@ -58,7 +65,7 @@ def describe_error(error: Exception) -> str:
 
 
 def _is_new(lake: Lake, alert: Alert) -> bool:
-    if alert.outcome not in (Outcome.FAILED, Outcome.NOTICED):
+    if alert.outcome not in (Outcome.FAILED, Outcome.LATE, Outcome.NOTICED):
         return True
     # Where the lake cannot say, telling twice is better than not at all.
     is_new = _attempt("Its incident is not known", lambda: incidents.gather(lake, alert))
@@ -67,7 +74,7 @@ def _is_new(lake: Lake, alert: Alert) -> bool:
 
 def _tell_recovery(lake: Lake, alert: Alert, settings: Settings) -> None:
     for incident, runs in incidents.close_all(lake, alert.dag_id, alert.run_id):
-        if incident.outcome == Outcome.FAILED:
+        if incident.outcome != Outcome.NOTICED:
             many = f"{max(runs, 1)} run{'s' if runs > 1 else ''}"
             sentence = f"Back to normal after {many}. It was: {incident.sentence}"
             recovery = replace(

@@ -17,8 +17,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import urlencode
 
 from include.lake.base import LakeError, Zone
+from include.settings import ObjectLakeSettings, ObjectStore
 
 
 class Classification(StrEnum):
@@ -91,6 +93,20 @@ def folder_of(key: str) -> Folder:
 def bucket_key(key: str) -> str:
     """The key in the bucket of a key of the lake. Raises LakeError."""
     return folder_of(key).to_bucket(key)
+
+
+def attributes(settings: ObjectLakeSettings, key: str) -> dict[str, str]:
+    """Encryption and classification of an object, as S3 takes them with its content.
+
+    R2 encrypts everything itself and refuses both. Raises LakeError.
+    """
+    if settings.store is ObjectStore.R2:
+        return {}
+    named = {
+        "ServerSideEncryption": settings.encryption,
+        "Tagging": urlencode({"classification": folder_of(key).classification.value}),
+    }
+    return named | ({"SSEKMSKeyId": settings.kms_key_id} if settings.kms_key_id else {})
 
 
 def folders_below(prefix: str) -> Iterator[tuple[Folder, str]]:

@@ -17,7 +17,6 @@ from functools import cached_property
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import urlencode
 
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
@@ -25,9 +24,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from include.lake.base import LakeError, StoredObject, Zone, is_key, is_within, zone_key
 from include.lake.connection import TRANSFERS
-from include.lake.layout import Folder, bucket_key, folder_of, folders_below
+from include.lake.layout import Folder, attributes, bucket_key, folders_below
 from include.lake.object_stream import CHUNK_BYTES, ObjectStream
-from include.settings import ObjectLakeSettings, ObjectStore
+from include.settings import ObjectLakeSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -127,7 +126,7 @@ class ObjectLake:
                 str(path),
                 self._settings.bucket,
                 bucket_key(key),
-                ExtraArgs=self._attributes(key),
+                ExtraArgs=attributes(self._settings, key),
                 Config=_PARTS,
             )
         path.unlink()
@@ -201,21 +200,9 @@ class ObjectLake:
             Bucket=self._settings.bucket,
             Key=bucket_key(key),
             Body=content,
-            **self._attributes(key),
+            **attributes(self._settings, key),
             **conditions,
         )
-
-    def _attributes(self, key: str) -> dict[str, Any]:
-        """Encryption and classification; R2 encrypts everything itself and refuses both."""
-        if self._settings.store is ObjectStore.R2:
-            return {}
-        attributes: dict[str, Any] = {
-            "ServerSideEncryption": self._settings.encryption,
-            "Tagging": urlencode({"classification": folder_of(key).classification.value}),
-        }
-        if self._settings.kms_key_id:
-            attributes["SSEKMSKeyId"] = self._settings.kms_key_id
-        return attributes
 
     @contextmanager
     def _explained(self, key: str, verb: str) -> Iterator[None]:

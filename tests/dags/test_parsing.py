@@ -29,8 +29,10 @@ VARIABLES = {
         "VENDING_CLOUDFLARE_CONNECTION": "cloudflare",
     },
 }
-# In every environment by hand; the one with a cron has its end date in the past.
+# In every environment by hand; the one with a cron at midnight has its end date in the past. Alerts
+# are delivered alike everywhere.
 BY_HAND = {
+    "deliver_alerts": "*/10 * * * *",
     "replay_quarantine": None,
     "reprocess_day": "0 0 * * *",
     "publish_cloudflare": None,

@@ -1,4 +1,4 @@
-"""A missed deadline is told to Slack, by a module that stands alone."""
+"""A missed deadline is stored in the lake by a module that stands alone, and told by a task."""
 
 from __future__ import annotations
 
@@ -6,44 +6,30 @@ import ast
 import asyncio
 import importlib.util
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from include.alerts.events import deadline_event, tell_stored
+from include.lake import Lake, open_lake
+from include.settings import Settings, load_settings
+from tests.services.aws import REGION, running_aws
+
 PLUGIN = Path(__file__).parents[2] / "plugins" / "vending_deadlines.py"
+SENTENCE = "The run has not ended 60 minutes after its start."
+CONTEXT = {"dag_run": {"dag_run_id": "scheduled__2026-11-20"}}
 
 
 @pytest.fixture
-def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict]]:
-    """What a Slack on loopback gets."""
-    messages: list[dict] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"ok")
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    connection = {
-        "conn_type": "slackwebhook",
-        "password": f"http://127.0.0.1:{server.server_port}/hook",
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_SLACK", json.dumps(connection))
-    yield messages
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """Staging over an empty bucket."""
+    with running_aws() as aws:
+        aws.make_bucket("acme-vending-data-staging")
+        monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(aws.connection))
+        monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+        yield load_settings({"VENDING_ENV": "staging", "VENDING_COMPANY": "acme"})
 
 
 def plugin() -> ModuleType:
@@ -55,14 +41,54 @@ def plugin() -> ModuleType:
     return module
 
 
-def test_the_sentence_reaches_slack(received: list[dict]) -> None:
-    asyncio.run(plugin().tell(text="transform is late.", slack_connection_id="slack"))
+def miss(settings: Settings, dag_id: str = "check_deployment") -> None:
+    arguments = deadline_event(settings, dag_id, SENTENCE)
+    asyncio.run(plugin().keep(**arguments, context=CONTEXT))
 
-    assert [message["text"] for message in received] == ["transform is late."]
+
+def stored(lake: Lake, folder: str) -> list[str]:
+    return [each.key for each in lake.list(f"monitoring/alerts/{folder}")]
+
+
+def test_a_missed_deadline_is_one_event_however_often_the_triggerer_calls(
+    settings: Settings,
+) -> None:
+    miss(settings)
+    miss(settings)
+    lake = open_lake(settings.lake)
+    (key,) = stored(lake, "events")
+    event = json.loads(lake.read_bytes(key))
+    assert (event["dag_id"], event["run_id"]) == ("check_deployment", "scheduled__2026-11-20")
+
+
+def test_the_event_is_told_as_one_incident_and_forgotten(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("include.alerts.telling.deliver", lambda *_: 0)
+    lake = open_lake(settings.lake)
+    for _ in range(2):
+        miss(settings)
+        assert tell_stored(settings) == 1
+    assert stored(lake, "events") == []
+    (key,) = stored(lake, "outbox")
+    message = json.loads(lake.read_bytes(key))
+    assert f"check_deployment is late in staging: {SENTENCE}" in message["text"]
+    assert "runbook docs/runbooks/check_deployment.md" in message["text"]
+
+
+def test_what_is_no_event_is_removed_and_keeps_no_other_from_being_told(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    lake = open_lake(settings.lake)
+    for number, content in enumerate((b"{", b"[]", b'{"outcome": "late"}')):
+        lake.write_bytes(f"monitoring/alerts/events/{number}.json", content)
+    assert tell_stored(settings) == 0
+    assert stored(lake, "events") == []
+    assert caplog.text.count("is no event; it is removed") == 3
 
 
 def test_importing_it_costs_nothing_of_airflow() -> None:
     tree = ast.parse(PLUGIN.read_text("utf-8"))
     at_import = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-
-    assert {getattr(node, "module", None) for node in at_import} == {"__future__", "typing"}
+    modules = {getattr(node, "module", None) or node.names[0].name for node in at_import}
+    assert not {name for name in modules if name.startswith("airflow")}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from include.alerts.callbacks import _runbook
+from include.alerts.callbacks import runbook_of
 from tests.repository.files import ROOT
 
 RUNBOOKS = sorted(path for path in (ROOT / "docs/runbooks").glob("*.md") if ".ja." not in path.name)
@@ -43,7 +43,7 @@ def test_it_says_how_to_run_again(runbook: Path) -> None:
 
 
 def test_an_alert_names_a_runbook_that_exists(runbook: Path) -> None:
-    assert ROOT / _runbook(runbook.stem) == runbook
+    assert ROOT / runbook_of(runbook.stem) == runbook
 
 
 def test_every_task_that_a_runbook_names_in_an_alert_exists(runbook: Path) -> None:

@@ -79,7 +79,8 @@ def test_a_run_that_outlasts_its_window_is_told_except_in_dev() -> None:
     assert deadline("transform", WINDOWS.transform, DEV) is None
     assert alert is not None
     assert alert.interval == timedelta(hours=2)
-    assert alert.callback.path == "vending_deadlines.tell"
-    assert alert.callback.kwargs["text"].startswith(
-        "transform of prod has not ended 120 minutes after its start"
-    )
+    assert alert.callback.path == "vending_deadlines.keep"
+    assert alert.callback.kwargs["place"].endswith("-prod/monitoring/alerts/events")
+    event = alert.callback.kwargs["event"]
+    assert event["dag_id"] == "transform"
+    assert event["sentence"].startswith("The run has not ended 120 minutes after its start")
