@@ -135,6 +135,8 @@ class Settings(_Frozen):
     sns_topic_arn: str | None = None
     # None: nothing is published.
     cloudflare_connection_id: str | None = None
+    # None: the lake is not copied.
+    lake_copy: ObjectLakeSettings | None = None
 
     @property
     def dbt_target(self) -> str:
@@ -224,6 +226,18 @@ def _limits(variables: _Variables, *, memory_mb: int, threads: int) -> ConformLi
     )
 
 
+def _lake_copy(variables: _Variables) -> ObjectLakeSettings | None:
+    connection_id = variables.optional("VENDING_LAKE_COPY_CONNECTION")
+    if connection_id is None:
+        return None
+    return ObjectLakeSettings(
+        store=variables.choice("VENDING_LAKE_COPY_STORE", ObjectStore, ObjectStore.R2),
+        bucket=variables.text("VENDING_LAKE_COPY_BUCKET"),
+        connection_id=connection_id,
+        encryption="AES256",
+    )
+
+
 def _dev(variables: _Variables) -> Settings:
     root = Path(variables.text("VENDING_DATA_DIR", str(CODE_ROOT / "data"))).expanduser().resolve()
     return Settings(
@@ -240,6 +254,7 @@ def _dev(variables: _Variables) -> Settings:
         transform_schedule=None,
         slack_connection_id="slack",
         cloudflare_connection_id=variables.optional("VENDING_CLOUDFLARE_CONNECTION"),
+        lake_copy=_lake_copy(variables),
     )
 
 
@@ -284,6 +299,7 @@ def _cloud(
         transform_schedule=transform_schedule,
         slack_connection_id="slack",
         cloudflare_connection_id=variables.optional("VENDING_CLOUDFLARE_CONNECTION"),
+        lake_copy=_lake_copy(variables),
         sns_topic_arn=variables.optional("VENDING_SNS_TOPIC_ARN"),
     )
 

@@ -15,6 +15,22 @@ from include.cloudflare.limiter import REQUESTS_PER_WINDOW
 D1_DATABASE_BYTES = 10_000_000_000
 
 
+class IcebergAccess(BaseModel):
+    """A REST catalog of Iceberg tables, such as the R2 Data Catalog of a bucket.
+
+    ``location`` is where tables are made, such as s3://bucket/gold; None leaves it to the catalog.
+    ``token`` of None is the account's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    uri: str = Field(pattern="^https?://")
+    warehouse: str = Field(min_length=1)
+    namespace: str = Field(default="marts", pattern="^[a-z][a-z0-9_]*$")
+    location: str | None = None
+    token: str | None = Field(default=None, repr=False)
+
+
 class CloudflareAccess(BaseModel):
     """One account and the services in it that this environment publishes to.
 
@@ -29,6 +45,7 @@ class CloudflareAccess(BaseModel):
     d1_database_id: str | None = None
     d1_database_bytes: int = Field(default=D1_DATABASE_BYTES, gt=0)
     kv_namespace_id: str | None = None
+    iceberg: IcebergAccess | None = None
     requests_per_window: int = Field(default=REQUESTS_PER_WINDOW, ge=8)
 
 

@@ -32,6 +32,10 @@ class Zone(StrEnum):
     ARTIFACTS = "dbt-artifacts"
     PUBLISHED = "published"
     MONITORING = "monitoring"
+    # Only in a copy of a lake, see include/lake/copy.py.
+    BRONZE = "bronze"
+    SILVER = "silver"
+    MANIFESTS = "manifests"
 
 
 @dataclass(frozen=True, slots=True)

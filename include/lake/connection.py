@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from botocore.config import Config
 
+from include.lake.base import LakeError
 from include.settings import ObjectLakeSettings, ObjectStore
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
     max_pool_connections=TRANSFERS + 2,
 )
-# R2 refuses the checksums that boto3 sends by default since 1.36.
+# R2 refuses the checksums that boto3 sends by default since 1.36, and has one region.
 _R2 = Config(
+    region_name="auto",
     request_checksum_calculation="when_required",
     response_checksum_validation="when_required",
     s3={"addressing_style": "path"},
@@ -37,11 +39,20 @@ def s3_client(settings: ObjectLakeSettings) -> S3Client:
 
     The connection is of type ``aws``. Without login it takes the role of the machine; its extra may
     name ``region_name``, ``role_arn`` and ``endpoint_url``, which an S3-compatible store needs, and
-    botocore's own options under ``config_kwargs``.
+    botocore's own options under ``config_kwargs``. R2's endpoint holds the bucket's jurisdiction.
+    Raises LakeError for R2 without an endpoint: the objects would go to Amazon.
     """
     # Imported here: the provider costs a second.
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
     hook = AwsBaseHook(aws_conn_id=settings.connection_id, client_type="s3")
-    config = _CONFIG.merge(_R2) if settings.store is ObjectStore.R2 else _CONFIG
+    config = _CONFIG
+    if settings.store is ObjectStore.R2:
+        config = _CONFIG.merge(_R2)
+        if not hook.conn_config.get_service_endpoint_url("s3"):
+            raise LakeError(
+                f"The connection {settings.connection_id!r} has no endpoint_url in its extra; set "
+                "https://<account>.r2.cloudflarestorage.com, with .eu or another jurisdiction "
+                "after the account if the bucket has one."
+            )
     return hook.get_client_type(config=config.merge(hook.config))

@@ -9,7 +9,10 @@ dbt-artifacts/               manifests and results
 published/                   what was published last, from which changes are told
 monitoring/                  the snapshot of health, open incidents, alerts that wait for delivery
 
-Everything that may hold personal data lies below raw-data/, so that one rule restricts it.
+bronze/, silver/, manifests/ the parts of a copy of a lake, which has none of the above
+
+Everything that may hold personal data lies below raw-data/, so that one rule restricts it; in a
+copy below bronze/.
 """
 
 from __future__ import annotations
@@ -63,6 +66,9 @@ QUARANTINE = Folder(Zone.QUARANTINE.value, "quarantine", Classification.INTERNAL
 ARTIFACTS = Folder(Zone.ARTIFACTS.value, "dbt-artifacts", Classification.INTERNAL)
 PUBLISHED = Folder(Zone.PUBLISHED.value, "published", Classification.INTERNAL)
 MONITORING = Folder(Zone.MONITORING.value, "monitoring", Classification.INTERNAL)
+BRONZE = Folder(Zone.BRONZE.value, "bronze", Classification.RESTRICTED)
+SILVER = Folder(Zone.SILVER.value, "silver", Classification.INTERNAL)
+MANIFESTS = Folder(Zone.MANIFESTS.value, "manifests", Classification.INTERNAL)
 
 # A folder inside another stands before it.
 FOLDERS = (
@@ -74,6 +80,9 @@ FOLDERS = (
     ARTIFACTS,
     PUBLISHED,
     MONITORING,
+    BRONZE,
+    SILVER,
+    MANIFESTS,
 )
 
 

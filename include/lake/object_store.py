@@ -185,7 +185,8 @@ class ObjectLake:
             Bucket=self._settings.bucket,
             Key=bucket_key(stored.key),
             Range=f"bytes={start}-",
-            IfMatch=stored.etag,
+            # In quotes (RFC 9110, 13.1.1): S3 does without, R2 does not.
+            IfMatch=f'"{stored.etag}"',
         )
         return answer["Body"]
 

@@ -38,6 +38,7 @@ BY_HAND = {
     "publish_cloudflare": None,
     "maintain_cloudflare": None,
     "check_deployment": None,
+    "copy_lake": None,
 }
 CRON = {
     Environment.DEV: BY_HAND | {"ingest_files": None, "ingest_apis": None, "transform": None},

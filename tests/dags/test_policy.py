@@ -25,6 +25,7 @@ from include.transform.project import DbtProject
 
 DAG_IDS = (
     "check_deployment",
+    "copy_lake",
     "deliver_alerts",
     "ingest_apis",
     "ingest_files",

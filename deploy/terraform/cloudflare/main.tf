@@ -2,6 +2,12 @@ locals {
   name    = "${var.company}-vending"
   account = "com.cloudflare.api.account.${var.account_id}"
 
+  # How policies name the objects of a bucket.
+  copy_objects = join("_", [
+    "com.cloudflare.edge.r2.bucket.${var.account_id}", var.jurisdiction,
+    cloudflare_r2_bucket.copy.name,
+  ])
+
   # R2 counts ages in seconds.
   day = 24 * 60 * 60
 }
@@ -71,6 +77,51 @@ resource "cloudflare_r2_bucket_lifecycle" "lake" {
   ]
 }
 
+# ---- a copy of the lake, as the DAG copy_lake keeps it, and the catalog of Iceberg tables
+
+resource "cloudflare_r2_bucket" "copy" {
+  account_id   = var.account_id
+  name         = "${local.name}-copy-${var.environment}"
+  location     = var.location
+  jurisdiction = var.jurisdiction
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "cloudflare_r2_bucket_lifecycle" "copy" {
+  account_id   = var.account_id
+  bucket_name  = cloudflare_r2_bucket.copy.name
+  jurisdiction = var.jurisdiction
+
+  rules = [
+    {
+      id         = "Uploads that broke off"
+      enabled    = true
+      conditions = { prefix = "" }
+      abort_multipart_uploads_transition = {
+        condition = { type = "Age", max_age = 7 * local.day }
+      }
+    },
+    {
+      # Read once, to bring a lake back.
+      id         = "Bronze"
+      enabled    = true
+      conditions = { prefix = "bronze/" }
+      storage_class_transitions = [{
+        condition     = { type = "Age", max_age = 30 * local.day }
+        storage_class = "InfrequentAccess"
+      }]
+    },
+  ]
+}
+
+resource "cloudflare_r2_data_catalog" "copy" {
+  account_id  = var.account_id
+  bucket_name = cloudflare_r2_bucket.copy.name
+}
+
 # ---- the publisher's token: these permissions on this account and nothing else
 
 data "cloudflare_account_api_token_permission_groups_list" "publisher" {
@@ -93,4 +144,34 @@ resource "cloudflare_account_token" "publisher" {
     # A JSON text since provider 5.13.
     resources = jsonencode({ (local.account) = "*" })
   }]
+}
+
+# ---- the token of the Iceberg catalog: the catalog, and the objects of its one bucket
+
+data "cloudflare_account_api_token_permission_groups_list" "catalog" {
+  for_each = toset([var.catalog_permission, "Workers R2 Storage Bucket Item Write"])
+
+  account_id = var.account_id
+  name       = each.key
+}
+
+resource "cloudflare_account_token" "catalog" {
+  account_id = var.account_id
+  name       = "${local.name}-catalog-${var.environment}"
+
+  policies = [
+    for permission, resource in {
+      (var.catalog_permission)               = local.account
+      "Workers R2 Storage Bucket Item Write" = local.copy_objects
+      } : {
+      effect = "allow"
+      permission_groups = [{
+        id = one([
+          for found in data.cloudflare_account_api_token_permission_groups_list.catalog[permission].result :
+          found.id
+        ])
+      }]
+      resources = jsonencode({ (resource) = "*" })
+    }
+  ]
 }

@@ -9,6 +9,11 @@ output "connection" {
     extra = {
       d1_database_id  = cloudflare_d1_database.marts.id
       kv_namespace_id = cloudflare_workers_kv_namespace.marts.id
+      iceberg = {
+        uri       = "https://catalog.cloudflarestorage.com/${var.account_id}/${cloudflare_r2_bucket.copy.name}"
+        warehouse = "${var.account_id}_${cloudflare_r2_bucket.copy.name}"
+        token     = cloudflare_account_token.catalog.value
+      }
     }
   })
 }
@@ -21,4 +26,9 @@ output "d1_database_id" {
 output "lake_bucket" {
   description = "VENDING_LAKE_BUCKET."
   value       = cloudflare_r2_bucket.lake.name
+}
+
+output "copy_bucket" {
+  description = "VENDING_LAKE_COPY_BUCKET."
+  value       = cloudflare_r2_bucket.copy.name
 }

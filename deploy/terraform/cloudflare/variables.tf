@@ -40,3 +40,9 @@ variable "quarantine_days" {
   type        = number
   default     = 400
 }
+
+variable "catalog_permission" {
+  description = "What lets a token use the Iceberg catalog; Cloudflare is renaming it."
+  type        = string
+  default     = "Workers R2 Data Catalog Write"
+}
