@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -100,8 +100,17 @@ def only_one(layout: Layout) -> Iterator[None]:
 class Stack:
     """The supervisor that this process starts, from its start to its end."""
 
-    def __init__(self, layout: Layout, *, stays: bool, simulates: Fleet | None) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        stays: bool,
+        simulates: Fleet | None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """``settings`` are variables for Airflow's processes that beat those of a laptop."""
         self._layout = layout
+        self._settings = settings or {}
         self._stays = stays
         self._addresses = _addresses(prefers_8080=stays)
         self._fleet = simulates
@@ -115,9 +124,10 @@ class Stack:
         write_airflow_config(layout)
         layout.process_logs.mkdir(parents=True, exist_ok=True)
         layout.data.mkdir(parents=True, exist_ok=True)
-        environment = airflow_environment(
-            layout, self._addresses, self._vendor_api, stays=self._stays
-        )
+        environment = {
+            **airflow_environment(layout, self._addresses, self._vendor_api, stays=self._stays),
+            **self._settings,
+        }
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 self._command(),

@@ -1,6 +1,7 @@
 """dbt's artifacts in the lake: what every dbt command of a DAG run left, by node.
 
 dbt-artifacts/<run>/<task>-<try>/run_results.json    one dbt command
+dbt-artifacts/<run>/verdicts/<task>.json             what the build says about one task
 dbt-artifacts/<run>/run_results.json                 the last result of every node
 dbt-artifacts/<run>/manifest.sha256                  which manifest they belong to
 dbt-artifacts/manifests/<sha256>.json                that manifest, kept once
@@ -18,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from include.lake import Lake, Zone
+from include.transform.verdicts import Verdict
 
 RUN_RESULTS = "run_results.json"
+_VERDICTS = "verdicts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,24 @@ class RunArtifacts:
             key = self._key(f"{_safe(task)}-{attempt}", RUN_RESULTS)
             self.lake.write_bytes(key, source.read_bytes())
 
+    def tell(self, task: str, verdict: Verdict) -> None:
+        """Keep what the build says about a task.
+
+        Here and not in XCom: the tasks look for it several times a second, and each look through
+        Airflow's API costs its server 20 milliseconds of processor time.
+        """
+        self.lake.write_bytes(self._verdict_key(task), verdict.to_json())
+
+    def verdict(self, task: str) -> Verdict | None:
+        """What a build of this run says about a task; None if none has said anything yet."""
+        key = self._verdict_key(task)
+        return Verdict.from_json(self.lake.read_bytes(key)) if self.lake.exists(key) else None
+
+    def forget_verdicts(self) -> None:
+        """Before a build: what an earlier one of the same run said no longer holds."""
+        for stored in self.lake.list(self._key(_VERDICTS)):
+            self.lake.delete(stored.key)
+
     def latest_results(self) -> dict[str, NodeResult]:
         """The last result of every node in any dbt command of the run, by unique id."""
         return {result["unique_id"]: _node_result(result) for result in self._merged()}
@@ -86,6 +107,9 @@ class RunArtifacts:
         for stored in self.lake.list(self._key()):
             if stored.key.endswith(f"/{RUN_RESULTS}") and stored.key != summary:
                 yield json.loads(self.lake.read_bytes(stored.key))
+
+    def _verdict_key(self, task: str) -> str:
+        return self._key(_VERDICTS, f"{_safe(task)}.json")
 
     def _key(self, *parts: str) -> str:
         return self.lake.key(Zone.ARTIFACTS, _safe(self.run_id), *parts)

@@ -32,7 +32,7 @@ class EmptySelectionError(DbtError):
 def run_build(
     task_instance: Any, run_started_at: str, watched: Mapping[str, Collection[str]], select: str
 ) -> None:
-    """Build what is selected and tell each task's verdict through XCom as soon as it is known.
+    """Build what is selected and tell each task's verdict in the lake as soon as it is known.
 
     ``watched`` maps the tasks to the unique ids of their nodes; ``select`` is dbt's selection
     syntax, empty for everything. Returns when dbt came to its end, whatever became of the nodes:
@@ -53,8 +53,9 @@ def _build(
     settings = current_settings()
     project = DbtProject.of_settings(settings)
     artifacts = RunArtifacts(open_lake(settings.lake), task_instance.run_id)
+    artifacts.forget_verdicts()
     wait_for_warehouse(settings)
-    with tempfile.TemporaryDirectory() as folder, _messenger(task_instance) as messenger:
+    with tempfile.TemporaryDirectory() as folder, _messenger(artifacts) as messenger:
         target_path = Path(folder)
         recorder = VerdictRecorder(watched, run_started_at, messenger.tell)
         arguments = (*NO_UNIT_TESTS, *_selection(select))
@@ -68,25 +69,16 @@ def _build(
             artifacts.store(task_instance.task_id, task_instance.try_number, target_path)
 
 
-def verdict_key(task_id: str) -> str:
-    """The XCom key, on the build's task, under which a task finds its verdict."""
-    return f"verdict:{task_id}"
-
-
 class _Messenger:
-    """Sends verdicts from a thread of its own, so that dbt never waits for the API server."""
+    """Tells verdicts from a thread of its own, so that dbt never waits for the lake."""
 
-    def __init__(self, task_instance: Any) -> None:
-        self._task_instance = task_instance
+    def __init__(self, artifacts: RunArtifacts) -> None:
+        self._artifacts = artifacts
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._sent: list[Future[None]] = []
 
     def tell(self, task_id: str, verdict: Verdict) -> None:
-        self._sent.append(
-            self._thread.submit(
-                self._task_instance.xcom_push, verdict_key(task_id), verdict.to_xcom()
-            )
-        )
+        self._sent.append(self._thread.submit(self._artifacts.tell, task_id, verdict))
 
     def close(self) -> None:
         self._thread.shutdown(wait=True)
@@ -99,8 +91,8 @@ class _Messenger:
 
 
 @contextmanager
-def _messenger(task_instance: Any) -> Iterator[_Messenger]:
-    messenger = _Messenger(task_instance)
+def _messenger(artifacts: RunArtifacts) -> Iterator[_Messenger]:
+    messenger = _Messenger(artifacts)
     try:
         yield messenger
     finally:

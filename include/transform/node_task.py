@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import tempfile
 import time
 from collections.abc import Callable, Collection
@@ -19,7 +18,7 @@ from include.dag_defaults import RUN_TIMEOUT
 from include.lake import open_lake
 from include.settings import Environment, Settings, current_settings
 from include.transform.artifacts import RunArtifacts
-from include.transform.build import RUN_STARTED_KEY, verdict_key
+from include.transform.build import RUN_STARTED_KEY
 from include.transform.dbt_command import DbtError, run_dbt
 from include.transform.project import DbtProject
 from include.transform.verdicts import Outcome, Verdict, status_outcome
@@ -27,9 +26,12 @@ from include.transform.warehouse_access import wait_for_warehouse
 
 BUILD_TASK_ID = "dbt_build"
 
-LOOK_SECONDS = 1.0
-# The build rarely ends without a word to a task that waits, so its state is looked at less often.
-LOOKS_PER_STATE = 5
+# How often a task that keeps its slot looks for its verdict, a file, and how often at the state of
+# the build's task: that goes through Airflow's API, and a build rarely ends without a word.
+LOOK_SECONDS = 0.25
+STATE_SECONDS = 5.0
+# Most tasks that wait are told within this time, and need not look at the state at all.
+FIRST_STATE_SECONDS = 1.0
 
 # States of the build's task in which it will tell no more, and in which it has a slot.
 OVER = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
@@ -160,9 +162,9 @@ def node_task(
 class DbtNodeOperator(BaseSensorOperator):
     """Shows what became of its nodes in the build.
 
-    Up to ``patience`` seconds it keeps its slot while the build is at
-    work, looking every second. It never keeps it while the build has none, or the tasks that wait
-    could hold all slots against the build; nor is it in the pool of the warehouse.
+    Up to ``patience`` seconds it keeps its slot while the build is at work. It keeps it for no more
+    than a second while the build has none, or the tasks that wait could hold all slots against the
+    build; nor is it in the pool of the warehouse.
     """
 
     ui_color = "#fdeee4"
@@ -183,29 +185,32 @@ class DbtNodeOperator(BaseSensorOperator):
         """Whether the node is through. Raises AirflowException if it failed."""
         task_instance = context["ti"]
         attempt = Attempt.of(task_instance, context["dag_run"])
-        give_up = time.monotonic() + self.patience
-        for look in itertools.count():
-            looks_at_state = look % LOOKS_PER_STATE == 0
+        started = time.monotonic()
+        state_due = started + min(FIRST_STATE_SECONDS, self.patience)
+        while True:
+            now = time.monotonic()
+            looks_at_state = now >= state_due
             step, verdict, build = self._look(task_instance, attempt, looks_at_state)
             if step is not Step.WAIT:
                 self._take(step, verdict, task_instance)
                 return True
-            if not build.is_at_work or time.monotonic() > give_up:
+            if not build.is_at_work or now > started + self.patience:
                 return False
+            if looks_at_state:
+                state_due = now + STATE_SECONDS
             time.sleep(LOOK_SECONDS)
-        raise AssertionError("unreachable: the loop has no end of its own")
 
     def _look(
         self, task_instance: Any, attempt: Attempt, looks_at_state: bool
     ) -> tuple[Step, Verdict | None, Build]:
-        verdict, build = self._verdict(task_instance), Build("running")
+        artifacts = RunArtifacts(open_lake(current_settings().lake), task_instance.run_id)
+        verdict, build = artifacts.verdict(task_instance.task_id), Build("running")
         step = decide(attempt, verdict, build)
         if step is Step.WAIT and looks_at_state:
             build = self._build(task_instance)
-            if build.is_over:
-                # Read again: the last verdicts may have come just before the end.
-                verdict = self._verdict(task_instance)
-                step = decide(attempt, verdict, build)
+            # Read again: the last verdicts may have come just before the end.
+            verdict = artifacts.verdict(task_instance.task_id)
+            step = decide(attempt, verdict, build)
         return step, verdict, build
 
     def _take(self, step: Step, verdict: Verdict | None, task_instance: Any) -> None:
@@ -263,12 +268,6 @@ class DbtNodeOperator(BaseSensorOperator):
             raise DbtError(
                 f"dbt {self.nodes.command} did not pass {', '.join(missing)}; see above."
             )
-
-    def _verdict(self, task_instance: Any) -> Verdict | None:
-        told = task_instance.xcom_pull(
-            task_ids=BUILD_TASK_ID, key=verdict_key(task_instance.task_id)
-        )
-        return None if told is None else Verdict.from_xcom(told)
 
     def _build(self, task_instance: Any) -> Build:
         run_id = task_instance.run_id

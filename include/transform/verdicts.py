@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -38,11 +39,12 @@ class Verdict:
     run_started_at: str
     lines: tuple[str, ...] = ()
 
-    def to_xcom(self) -> dict[str, Any]:
-        return asdict(self)
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), ensure_ascii=False).encode()
 
     @classmethod
-    def from_xcom(cls, value: Mapping[str, Any]) -> Verdict:
+    def from_json(cls, document: bytes) -> Verdict:
+        value = json.loads(document)
         return cls(
             outcome=Outcome(value["outcome"]),
             run_started_at=value["run_started_at"],

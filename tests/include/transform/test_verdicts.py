@@ -109,7 +109,6 @@ def test_nothing_passes_unless_all_of_its_nodes_passed(
         lines=st.lists(st.text()).map(tuple),
     )
 )
-def test_a_verdict_survives_its_way_through_xcom(verdict: Verdict) -> None:
-    import json
+def test_a_verdict_survives_its_way_through_the_lake(verdict: Verdict) -> None:
 
-    assert Verdict.from_xcom(json.loads(json.dumps(verdict.to_xcom()))) == verdict
+    assert Verdict.from_json(verdict.to_json()) == verdict
