@@ -83,7 +83,7 @@ clean: ## Stop Airflow and remove data, Airflow's home and what tools left
 	find . -name __pycache__ -not -path './.venv*/*' -prune -exec rm -rf {} +
 
 clean-all: clean ## The same, and the environment
-	rm -rf .venv .venv-mwaa .venv-parity*
+	rm -rf .venv .venv-mwaa .venv-parity* .venv-terraform .venv-containers
 
 $(STAMP): locks/uv.txt locks/dev.txt $(PYTHON)
 	@python=$$(deploy/local/find-python) && "$$python" deploy/local/bootstrap.py

@@ -1,9 +1,11 @@
 """What `astro dev parse` runs: every DAG file imports, in the image, without the outside world.
 
-Unlike the CLI's own version it replaces nothing: the DAG files read no connection, no Variable and
-no environment beyond include/settings.py, and this test is where that would be noticed.
+As in the CLI's own version, `os.getenv` gives a text that was made up for each variable that is not
+set: code that takes it for a number or an address breaks here.
 """
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,16 @@ DAGS = PROJECT / "dags"
 EXCEPTIONS = PROJECT / ".astro" / "dag_integrity_exceptions.txt"
 
 
+def made_up(name: str, default: str | None = None) -> str | None:
+    """The variable if it is set, else the default if there is one, else what the CLI makes up."""
+    return os.environ.get(name, f"MOCKED_{name.upper()}_VALUE" if default is None else default)
+
+
 @pytest.fixture(scope="module")
-def dag_bag() -> BundleDagBag:
-    return BundleDagBag(dag_folder=DAGS, bundle_path=DAGS, bundle_name="dags-folder")
+def dag_bag() -> Iterator[BundleDagBag]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "getenv", made_up)
+        yield BundleDagBag(dag_folder=DAGS, bundle_path=DAGS, bundle_name="dags-folder")
 
 
 def test_every_dag_file_imports(dag_bag: BundleDagBag) -> None:

@@ -238,11 +238,24 @@ def _lake_copy(variables: _Variables) -> ObjectLakeSettings | None:
     )
 
 
+def _bucket(
+    variables: _Variables, name: str, encryption: Literal["AES256", "aws:kms"]
+) -> ObjectLakeSettings:
+    return ObjectLakeSettings(
+        store=variables.choice("VENDING_LAKE_STORE", ObjectStore, ObjectStore.S3),
+        bucket=name,
+        connection_id=variables.text("VENDING_LAKE_CONNECTION", "lake"),
+        encryption=encryption,
+        kms_key_id=variables.optional("VENDING_KMS_KEY_ID"),
+    )
+
+
 def _dev(variables: _Variables) -> Settings:
     root = Path(variables.text("VENDING_DATA_DIR", str(CODE_ROOT / "data"))).expanduser().resolve()
+    bucket = variables.optional("VENDING_LAKE_BUCKET")
     return Settings(
         environment=Environment.DEV,
-        lake=DiskLakeSettings(root=root),
+        lake=_bucket(variables, bucket, "AES256") if bucket else DiskLakeSettings(root=root),
         warehouse=DuckDBSettings(
             path=root / "dbt_dev.duckdb", snapshot_path=root / "snapshot" / "vending.duckdb"
         ),
@@ -271,14 +284,10 @@ def _cloud(
     company = variables.text("VENDING_COMPANY")
     return Settings(
         environment=environment,
-        lake=ObjectLakeSettings(
-            store=variables.choice("VENDING_LAKE_STORE", ObjectStore, ObjectStore.S3),
-            bucket=variables.text(
-                "VENDING_LAKE_BUCKET", f"{company}-vending-data-{environment.value}"
-            ),
-            connection_id=variables.text("VENDING_LAKE_CONNECTION", "lake"),
-            encryption=encryption,
-            kms_key_id=variables.optional("VENDING_KMS_KEY_ID"),
+        lake=_bucket(
+            variables,
+            variables.text("VENDING_LAKE_BUCKET", f"{company}-vending-data-{environment.value}"),
+            encryption,
         ),
         warehouse=SnowflakeSettings(
             environment=environment,

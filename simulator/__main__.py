@@ -1,4 +1,4 @@
-"""`python -m simulator`: write, serve, deliver, expect."""
+"""`python -m simulator`: write, upload, serve, deliver, expect."""
 
 import argparse
 import json
@@ -44,6 +44,11 @@ def _parser() -> argparse.ArgumentParser:
     write.add_argument("--end-date", type=date.fromisoformat, help="default: yesterday in Tokyo")
     write.add_argument("--faults", help=f"none (default), all, or some of {','.join(FAULT_NAMES)}")
     write.set_defaults(command=_write)
+    uploaded = commands.add_parser("upload", help="bring the vendor's files to a bucket")
+    uploaded.add_argument("--from", dest="sources", type=Path, required=True)
+    uploaded.add_argument("--bucket", required=True, help="made if it is not there")
+    uploaded.add_argument("--prefix", default="raw-data", help="default raw-data")
+    uploaded.set_defaults(command=_upload)
     serve = commands.add_parser("serve", help="serve the vendor API on 127.0.0.1")
     serve.add_argument("--state", type=Path, required=True, help="the fleet's state file")
     serve.add_argument("--port", type=int, default=0, help="default 0: a free one")
@@ -87,6 +92,17 @@ def _write(options: argparse.Namespace) -> None:
         print(f"Wrote {result.written} files below {options.out}.")
     else:
         print(f"Nothing to write: all {result.already_there} files are below {options.out}.")
+
+
+def _upload(options: argparse.Namespace) -> None:
+    # Imported here: nothing else of the simulator needs them.
+    import boto3
+
+    from simulator.bucket import upload
+
+    # Address and credentials are boto3's own: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and the like.
+    count = upload(boto3.client("s3"), options.sources, options.bucket, options.prefix)
+    print(f"Uploaded {count} files to s3://{options.bucket}/{options.prefix}.")
 
 
 def _serve(options: argparse.Namespace) -> None:

@@ -41,6 +41,10 @@ def test_the_compose_image_has_the_locked_airflow() -> None:
     assert f"FROM apache/airflow:{AIRFLOW}-python3.12\n" in dockerfile
 
 
+def test_the_s3_server_is_the_emulator_of_the_tests(services: dict[str, Any]) -> None:
+    assert services["s3"]["image"] == f"motoserver/moto:{pins('locks/dev.txt')['moto']}"
+
+
 def test_the_astro_image_is_a_base_image_that_names_the_locked_airflow() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert re.findall(r"^FROM .*$", dockerfile, re.MULTILINE) == [
@@ -60,15 +64,16 @@ def test_the_constraints_lie_where_requirements_look_for_them(dockerfile: str) -
 
 def test_every_service_that_stays_has_a_health_check(services: dict[str, Any]) -> None:
     staying = {name for name, service in services.items() if "restart" in service}
-    assert staying >= AIRFLOW_SERVICES | {"postgres"}
+    assert staying >= AIRFLOW_SERVICES | {"postgres", "s3", "vendor-api"}
     assert {name for name in staying if "healthcheck" not in services[name]} == set()
 
 
-def test_airflow_starts_after_its_database_is_migrated(services: dict[str, Any]) -> None:
+def test_airflow_starts_after_database_and_bucket_are_prepared(services: dict[str, Any]) -> None:
     for name in AIRFLOW_SERVICES:
-        condition = services[name]["depends_on"]["db-migration"]["condition"]
+        condition = services[name]["depends_on"]["preparation"]["condition"]
         assert condition == "service_completed_successfully"
-    assert services["db-migration"]["depends_on"]["postgres"]["condition"] == "service_healthy"
+    for name in ("postgres", "s3"):
+        assert services["preparation"]["depends_on"][name]["condition"] == "service_healthy"
 
 
 def test_every_folder_of_code_is_mounted_where_it_is_imported_from(
@@ -117,7 +122,7 @@ def test_pools_have_the_same_slots_everywhere(services: dict[str, Any]) -> None:
     assert [(pool["pool_name"], pool["pool_slot"]) for pool in pools] == expected
     assert [(name, slots) for name, slots, _ in POOLS] == expected
     for name, slots in expected:
-        command = services["db-migration"]["command"][-1]
+        command = services["preparation"]["command"][-1]
         assert f"airflow pools set {name} {slots} " in command
 
 

@@ -127,6 +127,7 @@ def test_development_runs_on_the_versions_that_are_deployed() -> None:
         "locks/dev.txt",
         "locks/parity.txt",
         "locks/terraform.txt",
+        "locks/containers.txt",
     ],
 )
 def test_every_locked_package_has_hashes_and_no_address(lock: str) -> None:

@@ -51,3 +51,21 @@ variable "assumable_roles" {
   type        = list(string)
   default     = []
 }
+
+variable "route_table_ids" {
+  description = "Route tables of the subnets, for the gateway endpoint of S3; none: there is one already."
+  type        = list(string)
+  default     = []
+}
+
+variable "interface_endpoints" {
+  description = "Services with an endpoint in the subnets; those that the network has already are left out."
+  type        = list(string)
+  default     = ["kms", "logs", "monitoring", "secretsmanager", "sns", "sqs"]
+}
+
+variable "snowflake_trust" {
+  description = "Who Snowflake's integration is: the outputs of deploy/terraform/snowflake; null before."
+  type        = object({ user_arn = string, external_id = string })
+  default     = null
+}

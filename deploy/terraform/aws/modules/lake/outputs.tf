@@ -9,3 +9,7 @@ output "access_log_bucket" {
 output "key_arn" {
   value = aws_kms_key.lake.arn
 }
+
+output "snowflake_role_arn" {
+  value = aws_iam_role.snowflake.arn
+}

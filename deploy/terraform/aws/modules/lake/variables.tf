@@ -27,3 +27,9 @@ variable "readers_of_raw" {
   description = "ARNs, wildcards allowed, of the roles that may read raw-data/: MWAA's, Snowflake's."
   type        = list(string)
 }
+
+variable "snowflake_trust" {
+  description = "Who Snowflake's integration is: the outputs of deploy/terraform/snowflake; null before."
+  type        = object({ user_arn = string, external_id = string })
+  default     = null
+}

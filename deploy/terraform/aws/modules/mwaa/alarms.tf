@@ -19,35 +19,36 @@ resource "aws_sns_topic_subscription" "pager" {
 }
 
 locals {
-  # Metrics of the namespace AmazonMWAA. `absent` is what no data means: a dead scheduler sends none.
+  # Metrics of the namespace AmazonMWAA; `of` are their dimensions beside the environment, `absent` is
+  # what no data means: a dead scheduler sends none.
   alarms = {
     dead-scheduler = {
-      metric   = "SchedulerHeartbeat"
-      function = "Scheduler"
-      text     = "The scheduler sends no heartbeat: nothing is started. Look at the log group of the scheduler."
-      compare  = "LessThanThreshold", statistic = "Sum", threshold = 1, period = 300, periods = 2
-      absent   = "breaching"
+      metric  = "SchedulerHeartbeat"
+      of      = { Function = "Scheduler" }
+      text    = "The scheduler sends no heartbeat: nothing is started. Look at the log group of the scheduler."
+      compare = "LessThanThreshold", statistic = "Sum", threshold = 1, period = 300, periods = 2
+      absent  = "breaching"
     }
     queue-grows = {
-      metric   = "QueuedTasks"
-      function = "Executor"
-      text     = "Tasks wait for workers: raise max_workers or look for tasks that hang."
-      compare  = "GreaterThanThreshold", statistic = "Minimum", threshold = 20, period = 300, periods = 6
-      absent   = "notBreaching"
+      metric  = "QueuedTasks"
+      of      = { Function = "Executor" }
+      text    = "Tasks wait for workers: raise max_workers or look for tasks that hang."
+      compare = "GreaterThanThreshold", statistic = "Minimum", threshold = 20, period = 300, periods = 6
+      absent  = "notBreaching"
     }
     import-errors = {
-      metric   = "ImportErrors"
-      function = "DAG Processing"
-      text     = "A DAG file does not import; the list of DAGs shows which, or roll back."
-      compare  = "GreaterThanThreshold", statistic = "Maximum", threshold = 0, period = 300, periods = 2
-      absent   = "notBreaching"
+      metric  = "ImportErrors"
+      of      = { Function = "DAG Processing" }
+      text    = "A DAG file does not import; the list of DAGs shows which, or roll back."
+      compare = "GreaterThanThreshold", statistic = "Maximum", threshold = 0, period = 300, periods = 2
+      absent  = "notBreaching"
     }
     failed-tasks = {
-      metric   = "TaskInstanceFailures"
-      function = "DAG"
-      text     = "Tasks failed; the alert of the DAG says which and why."
-      compare  = "GreaterThanThreshold", statistic = "Sum", threshold = 0, period = 300, periods = 1
-      absent   = "notBreaching"
+      metric  = "TaskInstanceFailures"
+      of      = { DAG = "All", Task = "All" }
+      text    = "Tasks failed; the alert of the DAG says which and why."
+      compare = "GreaterThanThreshold", statistic = "Sum", threshold = 0, period = 300, periods = 1
+      absent  = "notBreaching"
     }
   }
 
@@ -61,7 +62,7 @@ resource "aws_cloudwatch_metric_alarm" "platform" {
   alarm_description   = each.value.text
   namespace           = "AmazonMWAA"
   metric_name         = each.value.metric
-  dimensions          = { Environment = local.name, Function = each.value.function }
+  dimensions          = merge({ Environment = local.name }, each.value.of)
   comparison_operator = each.value.compare
   statistic           = each.value.statistic
   threshold           = each.value.threshold
