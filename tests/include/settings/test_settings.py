@@ -107,3 +107,10 @@ def test_paths_are_found_from_the_code_and_not_from_the_working_folder(tmp_path,
     monkeypatch.chdir(tmp_path)
 
     assert load_settings({}).dbt_project_path == Path(CODE_ROOT) / "dbt"
+
+
+def test_in_dev_a_bucket_that_is_named_holds_the_lake_and_the_warehouse_stays_a_file() -> None:
+    dev = load_settings({"VENDING_ENV": "dev", "VENDING_LAKE_BUCKET": "local-vending-data"})
+    assert isinstance(dev.lake, ObjectLakeSettings)
+    assert (dev.lake.bucket, dev.lake.connection_id) == ("local-vending-data", "lake")
+    assert isinstance(dev.warehouse, DuckDBSettings)
