@@ -14,6 +14,7 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 
 
 class ContractError(ValueError):
@@ -85,8 +86,8 @@ class Field:
 
     ``physical_type`` is the column's SQL type, the same on both warehouses. ``minimum`` and
     ``maximum`` are inclusive; those of a timestamp are dates, in UTC, and its maximum is the last
-    day. ``reference`` (``dataset.field``) informs and is not enforced: a sale of a machine that no
-    master knows is kept. A ``derived`` field is computed from another and no source maps it.
+    day. ``reference`` (``dataset.field``) is where the value should be known; see `Reference`. A
+    ``derived`` field is computed from another and no source maps it.
     """
 
     name: str
@@ -112,6 +113,24 @@ class Field:
         """Digits after the decimal point; 0 for a type that has none."""
         match = re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", self.physical_type)
         return int(match[2]) if match else 0
+
+
+# The reason code of a value that refers to nothing known.
+UNKNOWN_REFERENCE = "unknown_reference"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A field whose values should be those of ``key`` in another dataset of the same source.
+
+    The severity is to warn unless a source contract says otherwise: a sale of a machine that no
+    master knows is kept.
+    """
+
+    field: str
+    dataset: str
+    key: str
+    severity: Severity = Severity.WARN
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +382,7 @@ class SourceContract:
     header writes it in another case, width or with other blanks. A file of which more than
     ``most_rejected_percent`` of the rows are rejected is quarantined whole. A file waits until one
     of its own name with ``ready_marker`` behind it lies beside it, if the contract has a marker.
+    ``references`` are those to datasets that the same vendor feeds.
     """
 
     id: str
@@ -385,6 +405,7 @@ class SourceContract:
     api: ApiEndpoint | None = None
     same_content: SameContent = SameContent.LOAD
     ready_marker: str | None = None
+    references: tuple[Reference, ...] = ()
 
     @cached_property
     def mapped_columns(self) -> tuple[str, ...]:
@@ -452,6 +473,22 @@ class Catalog:
     @property
     def api_sources(self) -> tuple[SourceContract, ...]:
         return tuple(source for source in self.sources if source.api is not None)
+
+    @cached_property
+    def loading_order(self) -> tuple[str, ...]:
+        """The datasets, each behind those that it refers to. Raises ContractError for a circle."""
+        referred = {
+            dataset.name: {
+                field.reference.partition(".")[0] for field in dataset.fields if field.reference
+            }
+            - {dataset.name}
+            for dataset in self.datasets
+        }
+        try:
+            return tuple(TopologicalSorter(referred).static_order())
+        except CycleError as error:
+            names = ", ".join(sorted(set(error.args[1])))
+            raise ContractError(f"{names}: refer to each other; remove one relationship.") from None
 
     def dataset(self, name: str) -> DatasetContract:
         """The dataset contract of that name. Raises KeyError."""

@@ -33,6 +33,7 @@ from include.contracts.model import (
     LoadMode,
     SourceContract,
 )
+from include.contracts.references import with_references
 from include.contracts.source_reader import SOURCE_PROPERTIES, read_source
 
 CONTRACTS_ROOT = Path(__file__).resolve().parent
@@ -82,9 +83,8 @@ def load_catalog(root: Path = CONTRACTS_ROOT) -> Catalog:
         _read_source_file(Document.read(path), datasets)
         for path in sorted((root / "sources").glob("*.yaml"))
     ]
-    return Catalog(
-        datasets=tuple(dataset for dataset, _ in datasets.values()), sources=tuple(sources)
-    )
+    catalog = Catalog(tuple(dataset for dataset, _ in datasets.values()), tuple(sources))
+    return with_references(catalog)
 
 
 def read_dataset(document: Document) -> DatasetContract:

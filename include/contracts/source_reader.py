@@ -21,6 +21,7 @@ from include.contracts.document import (
 )
 from include.contracts.format_reader import FORMAT_PROPERTIES, read_format
 from include.contracts.model import (
+    UNKNOWN_REFERENCE,
     ApiEndpoint,
     Classification,
     DatasetContract,
@@ -63,9 +64,16 @@ _API_PROPERTIES = frozenset(
 _PLACE = re.compile(r"\{([^{}]+)\}")
 # A warning keeps the row, so only rules on values that can be stored may warn.
 _CODES = {
-    Severity.WARN: frozenset({"out_of_range", "unknown_value", "invalid_value"}),
+    Severity.WARN: frozenset({"out_of_range", "unknown_value", "invalid_value", UNKNOWN_REFERENCE}),
     Severity.FAIL: frozenset(
-        {"missing_value", "invalid_value", "out_of_range", "unknown_value", "too_precise"}
+        {
+            "missing_value",
+            "invalid_value",
+            "out_of_range",
+            "unknown_value",
+            "too_precise",
+            UNKNOWN_REFERENCE,
+        }
     ),
 }
 
@@ -277,6 +285,8 @@ def _severities(
             and fields[name].type is not FieldType.TEXT
         ):
             raise document.error(where, "cannot warn, because such a value cannot be stored")
+        if code == UNKNOWN_REFERENCE and not fields[name].reference:
+            raise document.error(where, "needs a relationship of the field in the dataset contract")
         severities[name] = (*severities.get(name, ()), (code, severity))
     return severities
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,20 +21,36 @@ def write_plan(
     candidates: Iterable[tuple[str, Candidate]],
     limits: ConformLimits,
     *,
-    is_replay: bool = False,
+    replayed: Iterable[tuple[str, Candidate]] = (),
     is_dry_run: bool = False,
 ) -> IngestPlan:
-    """Write the batches of a run and its plan. ``candidates`` come with their contract's id."""
-    files = 0
+    """Write the batches of a run and its plan.
+
+    ``candidates`` come with their contract's id; those that are ``replayed`` lie in raw.
+    """
     loads: dict[str, float] = {}
-    for batch in _batches(run, candidates, limits):
-        files += len(batch.candidates)
-        key = run.write_batch(batch.model_copy(update={"is_replay": is_replay}))
-        loads[key] = _load(batch, limits)
-    plan = IngestPlan(groups=_balanced(loads), files=files, is_dry_run=is_dry_run)
+    numbers: Counter[str] = Counter()
+    files: Counter[bool] = Counter()
+    for is_replay, found in ((False, candidates), (True, replayed)):
+        for contract_id, part in _parts(found, limits):
+            numbers[contract_id] += 1
+            batch = Batch(
+                batch_id=run.batch_id(contract_id, numbers[contract_id]),
+                source_contract=contract_id,
+                candidates=part,
+                planned_at=datetime.now(UTC),
+                is_replay=is_replay,
+            )
+            loads[run.write_batch(batch)] = _load(batch, limits)
+            files[is_replay] += len(part)
+    plan = IngestPlan(groups=_balanced(loads), files=files.total(), is_dry_run=is_dry_run)
     run.write_plan(plan)
-    what = "files to conform again" if is_replay else "new or changed files"
-    log.info("%d %s in %d batches.", plan.files, what, len(plan.batches))
+    log.info(
+        "%d new or changed files and %d files to conform again in %d batches.",
+        files[False],
+        files[True],
+        len(plan.batches),
+    )
     return plan
 
 
@@ -43,13 +60,19 @@ class _OpenBatch:
 
     candidates: list[Candidate] = field(default_factory=list)
     size_bytes: int = 0
-    written: int = 0
 
     def has_room(self, candidate: Candidate, limits: ConformLimits) -> bool:
         return not self.candidates or (
             len(self.candidates) < limits.batch_files
             and self.size_bytes + candidate.size_bytes <= limits.batch_bytes
         )
+
+    def close(self) -> tuple[Candidate, ...]:
+        """The candidates by key, so that rows of one machine and of neighbouring days lie together;
+        the batch is empty then."""
+        candidates = sorted(self.candidates, key=lambda candidate: candidate.object_key)
+        self.candidates, self.size_bytes = [], 0
+        return tuple(candidates)
 
 
 def _load(batch: Batch, limits: ConformLimits) -> float:
@@ -71,29 +94,16 @@ def _balanced(loads: dict[str, float]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(keys) for _, keys in tasks if keys)
 
 
-def _batches(
-    run: IngestRun, candidates: Iterable[tuple[str, Candidate]], limits: ConformLimits
-) -> Iterator[Batch]:
-    """Group by contract; a batch is closed when it is full, so few of them are held at a time."""
+def _parts(
+    candidates: Iterable[tuple[str, Candidate]], limits: ConformLimits
+) -> Iterator[tuple[str, tuple[Candidate, ...]]]:
+    """Group by contract; a part is closed when it is full, so few candidates are held at a time."""
     collected: dict[str, _OpenBatch] = {}
     for contract_id, candidate in candidates:
         batch = collected.setdefault(contract_id, _OpenBatch())
         if not batch.has_room(candidate, limits):
-            yield _close(run, contract_id, batch)
+            yield contract_id, batch.close()
         batch.candidates.append(candidate)
         batch.size_bytes += candidate.size_bytes
     for contract_id, batch in sorted(collected.items()):
-        yield _close(run, contract_id, batch)
-
-
-def _close(run: IngestRun, contract_id: str, batch: _OpenBatch) -> Batch:
-    batch.written += 1
-    # Sorted by key, so that rows of one machine and of neighbouring days lie together.
-    candidates = sorted(batch.candidates, key=lambda candidate: candidate.object_key)
-    batch.candidates, batch.size_bytes = [], 0
-    return Batch(
-        batch_id=run.batch_id(contract_id, batch.written),
-        source_contract=contract_id,
-        candidates=tuple(candidates),
-        planned_at=datetime.now(UTC),
-    )
+        yield contract_id, batch.close()

@@ -12,10 +12,13 @@ not even lines can be told apart.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import duckdb
 import pyarrow as pa
@@ -23,7 +26,7 @@ import pyarrow as pa
 from include.contracts import SourceContract
 from include.contracts.raw_tables import QUARANTINE
 from include.ingest.exact_read import ExactRead
-from include.ingest.expressions import ConformExpressions
+from include.ingest.expressions import ConformExpressions, unknown_keys_table
 from include.ingest.fast_read import (
     FastResult,
     accepted_rows,
@@ -39,6 +42,9 @@ from include.ingest.spelling import literal, register_functions
 from include.ingest.workspace import RawFile, Workspace, open_connection
 from include.lake import Lake, Zone
 from include.settings import ConformLimits
+
+# Of each field the values that refer to nothing known.
+UnknownKeys = Mapping[str, Sequence[str]]
 
 
 class ConformError(RuntimeError):
@@ -63,6 +69,22 @@ class _Stored:
     last: date | None = None
 
 
+def conformed_batch_id(
+    planned: str,
+    landed: Sequence[LandedFile],
+    unknown_keys: UnknownKeys = MappingProxyType({}),
+) -> str:
+    """The name of a planned batch's results, by its contents too.
+
+    What is conformed differently when a task is run again must not change Parquet that the ledger
+    names already.
+    """
+    contents = [[file.load_id for file in landed]]
+    if unknown_keys:
+        contents.append(sorted((field, list(keys)) for field, keys in unknown_keys.items()))
+    return f"{planned}-{hashlib.sha256(json.dumps(contents).encode()).hexdigest()[:8]}"
+
+
 def conform_batch(
     lake: Lake,
     contract: SourceContract,
@@ -70,16 +92,18 @@ def conform_batch(
     landed: Sequence[LandedFile],
     limits: ConformLimits,
     run_id: str,
+    unknown_keys: UnknownKeys = MappingProxyType({}),
 ) -> ConformedBatch:
     """Conform landed files and put the results into the lake, each complete or absent.
 
-    Running it again writes the same objects again. Raises ConformError and LakeError.
+    Rows with ``unknown_keys`` are rejected. Running it again writes the same objects again. Raises
+    ConformError and LakeError.
     """
     locations = [file.raw_location for file in landed]
     with lake.scratch() as scratch, lake.local_paths(locations) as paths:
         files = [RawFile(file, path) for file, path in zip(landed, paths, strict=True)]
         try:
-            conformed = conform_files(contract, files, scratch, limits, run_id)
+            conformed = conform_files(contract, files, scratch, limits, run_id, unknown_keys)
         except duckdb.Error as error:
             raise ConformError(_sentence(contract, batch_id, error)) from error
         name = f"{batch_id}.parquet"
@@ -91,6 +115,8 @@ def conform_batch(
             contract_version=contract.version,
             contract_fingerprint=contract.fingerprint,
             files=conformed.files,
+            same_content=contract.same_content,
+            references=contract.references,
             parquet_location=_put(lake, Zone.PROCESSED, contract, name, conformed.parquet),
             quarantine_location=_put(lake, Zone.QUARANTINE, contract, name, conformed.quarantine),
         )
@@ -102,6 +128,7 @@ def conform_files(
     scratch: Path,
     limits: ConformLimits,
     run_id: str,
+    unknown_keys: UnknownKeys = MappingProxyType({}),
 ) -> ConformedFiles:
     """Conform files into Parquet files in ``scratch``, an empty folder.
 
@@ -109,15 +136,17 @@ def conform_files(
     and OSError.
     """
     with open_connection(scratch, limits) as connection:
-        work = Workspace(
-            contract, ConformExpressions(contract), connection, scratch, limits.threads
-        )
+        expressions = ConformExpressions(contract, unknown_keys)
+        work = Workspace(contract, expressions, connection, scratch, limits.threads)
         register_functions(connection, contract)
+        for field, keys in unknown_keys.items():
+            connection.register("keys", pa.table({"key": pa.array(keys, pa.string())}))
+            connection.execute(f"CREATE TABLE {unknown_keys_table(field)} AS FROM keys")
         fast = read_fast(work, files)
         exact = ExactRead(work)
         _read_rest(fast, exact)
         exact.finish()
-        drift = _judge_files(work, fast, exact)
+        drift = _judge_files(work, files, fast, exact)
         parquet = _write_rows(work, fast)
         quarantine = _write_quarantine(work, files, run_id)
         conformed = _account(work, files, fast, exact, parquet, drift)
@@ -136,12 +165,12 @@ def _read_rest(fast: FastResult, exact: ExactRead) -> None:
 
 
 def _judge_files(
-    work: Workspace, fast: FastResult, exact: ExactRead
+    work: Workspace, files: Sequence[RawFile], fast: FastResult, exact: ExactRead
 ) -> dict[int, tuple[ColumnDrift, ...]]:
     """Quarantine the files that the contract refuses as a whole; returns the drift of all."""
     read = exact.rows | {partly.file.load_id: partly.rows for partly in fast.partly}
     rejections = count_rejections(work)
-    drift = find_drift(work, fast.headers | exact.headers, rejections, read)
+    drift = find_drift(work, files, fast.headers | exact.headers, rejections, read)
     partly_read = {partly.file.load_id: partly for partly in fast.partly}
     for load_id, reason in refusals(work.contract, rejections, read):
         if load_id in partly_read:

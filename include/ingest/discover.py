@@ -2,7 +2,8 @@
 
 A file is new if the ledger has no current load of its key under its contract, and changed if its
 etag differs from that load's. A contract that changed makes no file new: loading earlier versions
-again under it is a replay.
+again under it is a replay. Versions with rows that wait for a master are planned again once a
+newer version of that master is loaded.
 
 What is noticed besides and read by nobody is counted and reported: names that are refused, files
 that no contract knows, that wait for their marker, or that are gone from the source.
@@ -21,6 +22,7 @@ from include.ingest.names import printable, refusal
 from include.ingest.pages import PAGE_NAME, page_folder
 from include.ingest.plan import Candidate, IngestPlan, Noticed
 from include.ingest.removed import Listing, note_removed
+from include.ingest.replay import awaiting
 from include.ingest.runs import IngestRun
 from include.lake import Lake, StoredObject, Zone
 from include.settings import ConformLimits
@@ -43,7 +45,8 @@ def plan_files(
     listing = Listing()
     listed = listing.remember(_source_files(run.lake, catalog, noticed))
     candidates = _complete(run.lake, catalog, warehouse.new_versions(listed), noticed)
-    plan = write_plan(run, candidates, limits)
+    replayed = awaiting(warehouse, catalog.file_sources)
+    plan = write_plan(run, candidates, limits, replayed=replayed)
     contracts = [contract.id for contract in catalog.file_sources]
     for gone in note_removed(warehouse, contracts, listing, datetime.now(UTC)):
         noticed.removed.add(gone.object_key)
@@ -57,7 +60,8 @@ def plan_pages(
     run: IngestRun, warehouse: Warehouse, catalog: Catalog, limits: ConformLimits
 ) -> IngestPlan:
     """Plan batches of the API pages in raw that the ledger does not hold."""
-    return write_plan(run, warehouse.new_versions(_landed_pages(run.lake, catalog)), limits)
+    candidates = warehouse.new_versions(_landed_pages(run.lake, catalog))
+    return write_plan(run, candidates, limits, replayed=awaiting(warehouse, catalog.api_sources))
 
 
 @dataclass(slots=True)

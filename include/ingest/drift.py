@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from difflib import SequenceMatcher
 
 from include.contracts import FieldType, SourceContract
@@ -52,9 +52,26 @@ def retyped(column: str, expected: FieldType, found: FieldType) -> ColumnDrift:
     )
 
 
-def added_names(names: Sequence[str]) -> tuple[ColumnDrift, ...]:
-    """Fields of JSON objects that the contract does not know."""
-    return tuple(ColumnDrift(kind=DriftKind.ADDED, column=name) for name in sorted(names))
+def object_drift(
+    contract: SourceContract, added: Collection[str], absent: Collection[str]
+) -> tuple[ColumnDrift, ...]:
+    """Added, missing and renamed fields of the objects of a JSON file.
+
+    ``added`` has those that the contract does not know, ``absent`` those that no object has. Order
+    means nothing there, so a field is renamed if an unknown one has nearly its name.
+    """
+    unexplained = sorted(added)
+    present = frozenset(contract.columns) - frozenset(absent)
+    drift: list[ColumnDrift] = []
+    for name in sorted(absent):
+        new = next((other for other in unexplained if _is_alike(name, other)), None)
+        if new is not None:
+            unexplained.remove(new)
+            drift.append(ColumnDrift(kind=DriftKind.RENAMED, column=new, expected=name, found=new))
+        elif not _is_given_otherwise(contract, name, present):
+            drift.append(ColumnDrift(kind=DriftKind.MISSING, column=name))
+    drift += [ColumnDrift(kind=DriftKind.ADDED, column=name) for name in unexplained]
+    return tuple(drift)
 
 
 def _new_name(
@@ -62,11 +79,14 @@ def _new_name(
 ) -> str | None:
     place = contract.columns.index(name) + 1
     for new in added:
-        alike = SequenceMatcher(None, _core(name), _core(new)).ratio()
         is_in_place = where[new] == place and len(where) == len(contract.columns)
-        if is_in_place or alike > _ALIKE:
+        if is_in_place or _is_alike(name, new):
             return new
     return None
+
+
+def _is_alike(name: str, other: str) -> bool:
+    return SequenceMatcher(None, _core(name), _core(other)).ratio() > _ALIKE
 
 
 def _core(name: str) -> str:

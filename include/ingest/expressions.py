@@ -12,7 +12,7 @@ the other rows only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -45,17 +45,24 @@ def source_column(index: int) -> str:
     return f"s{index}"
 
 
+def unknown_keys_table(field: str) -> str:
+    """The name of the table, of one column ``key``, of values that no master knows."""
+    return f"unknown_{field}"
+
+
 @dataclass(frozen=True, slots=True)
 class _FieldRule:
     """One field: its text ``t<n>`` and its value ``v<n>``, and what must hold of them.
 
-    ``zone`` is the source's own time zone.
+    ``zone`` is the source's own time zone. ``has_unknown_keys`` if there is a table of values that
+    the field refers to and no master knows.
     """
 
     number: int
     mapping: FieldMapping
     source_text: str
     zone: str
+    has_unknown_keys: bool
 
     @property
     def field(self) -> Field:
@@ -76,11 +83,19 @@ class _FieldRule:
 class ConformExpressions:
     """The SQL of one source contract."""
 
-    def __init__(self, contract: SourceContract) -> None:
+    def __init__(
+        self, contract: SourceContract, fields_with_unknown_keys: Collection[str] = ()
+    ) -> None:
         self._contract = contract
         columns = {name: index for index, name in enumerate(contract.mapped_columns)}
         self._rules = tuple(
-            _FieldRule(number, mapping, _source_text(mapping, columns), contract.time_zone)
+            _FieldRule(
+                number,
+                mapping,
+                _source_text(mapping, columns),
+                contract.time_zone,
+                mapping.field.name in fields_with_unknown_keys,
+            )
             for number, mapping in enumerate(contract.mappings)
             if mapping.is_mapped
         )
@@ -382,6 +397,8 @@ def _offset(moment: datetime, zone: ZoneInfo) -> timedelta:
 def _conditions(rule: _FieldRule) -> Iterator[str]:
     """What must hold; each is true or false, never null."""
     field, text, value = rule.field, rule.text, rule.value
+    for violation, _ in _reference_violations(rule):
+        yield f"({violation}) IS NOT TRUE"
     if rule.mapping.constant is not None:
         return
     if rule.mapping.is_required:
@@ -395,6 +412,7 @@ def _conditions(rule: _FieldRule) -> Iterator[str]:
 
 def _violations(rule: _FieldRule) -> Iterator[tuple[str, Reason]]:
     """Each way to break the field's rules; no two of the first kind hold of one value."""
+    yield from _reference_violations(rule)
     if rule.mapping.constant is not None:
         return
     if rule.mapping.is_required:
@@ -404,6 +422,15 @@ def _violations(rule: _FieldRule) -> Iterator[tuple[str, Reason]]:
     for violation, reason in _value_violations(rule, rule.value):
         if not rule.warns_of(reason):
             yield violation, reason
+
+
+def _reference_violations(rule: _FieldRule) -> Iterator[tuple[str, Reason]]:
+    if rule.has_unknown_keys:
+        known = f"must be known in {rule.field.reference}"
+        yield (
+            f"CAST({rule.value} AS VARCHAR) IN (FROM {unknown_keys_table(rule.field.name)})",
+            _reason(rule, ReasonCode.UNKNOWN_REFERENCE, known),
+        )
 
 
 def _type_violations(rule: _FieldRule) -> Iterator[tuple[str, Reason]]:
@@ -514,4 +541,5 @@ def _expectation(rule: _FieldRule) -> str:
 
 
 def _reason(rule: _FieldRule, code: ReasonCode, expectation: str) -> Reason:
-    return Reason(code, rule.field.name, f"{' or '.join(rule.mapping.columns)} {expectation}")
+    origin = " or ".join(rule.mapping.columns) or "the contract's constant"
+    return Reason(code, rule.field.name, f"{origin} {expectation}")

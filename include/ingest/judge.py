@@ -7,16 +7,17 @@ column whose values are mostly of another type has been retyped.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from include.contracts import FieldType, JsonFormat, Severity, SourceContract
 from include.contracts.profile import guess_type
-from include.ingest.drift import added_names, header_drift, retyped
+from include.ingest.drift import header_drift, object_drift, retyped
+from include.ingest.json_fields import absent_fields
 from include.ingest.plan import ColumnDrift, RuleWarning
 from include.ingest.reasons import Reason, ReasonCode
 from include.ingest.spelling import literal
-from include.ingest.workspace import Workspace
+from include.ingest.workspace import RawFile, Workspace
 
 _RETYPED_CODES = frozenset({ReasonCode.INVALID_VALUE.value, ReasonCode.TOO_PRECISE.value})
 # Fewer bad values than this are mistakes, not another type.
@@ -77,6 +78,7 @@ def refusals(
 
 def drift(
     work: Workspace,
+    files: Sequence[RawFile],
     headers: Mapping[int, tuple[str, ...]],
     rejections: Rejections,
     read: Mapping[int, int],
@@ -88,9 +90,11 @@ def drift(
         if columns not in of_header:
             of_header[columns] = header_drift(work.contract, columns)
         found[load_id] += of_header[columns]
-    if isinstance(work.contract.format, JsonFormat):
-        for load_id, names in _added_fields(work).items():
-            found[load_id] += added_names(names)
+    if isinstance(form := work.contract.format, JsonFormat):
+        added = _added_fields(work)
+        for file in files:
+            absent = absent_fields(file, work.contract, form)
+            found[file.load_id] += object_drift(work.contract, added[file.load_id], absent)
     for load_id, reasons in rejections.reasons.items():
         found[load_id] += tuple(_retyped(work, load_id, reasons, read[load_id]))
     return {load_id: columns for load_id, columns in found.items() if columns}
@@ -114,13 +118,17 @@ def warnings(work: Workspace, parquet: str | None) -> dict[int, tuple[RuleWarnin
     }
 
 
-def _added_fields(work: Workspace) -> dict[int, list[str]]:
-    names: dict[int, list[str]] = defaultdict(list)
-    for load_id, name in work.rows(
-        "SELECT DISTINCT _load_id, unnest(json_keys(_extra)) FROM exact_rows "
-        "WHERE _extra IS NOT NULL"
+def _added_fields(work: Workspace) -> defaultdict[int, list[str]]:
+    """Of each load the fields of its objects, rejected ones included, that no contract knows."""
+    names: defaultdict[int, list[str]] = defaultdict(list)
+    for load_id, found in work.rows(
+        "SELECT load_id, list(DISTINCT name) FROM ("
+        "SELECT _load_id AS load_id, unnest(json_keys(_extra)) AS name FROM exact_rows "
+        "WHERE _extra IS NOT NULL UNION ALL "
+        "SELECT load_id, unnest(json_keys(record)) FROM rejected WHERE record IS NOT NULL"
+        ") GROUP BY load_id"
     ):
-        names[load_id].append(name)
+        names[load_id] += work.contract.unknown_columns(found)
     return names
 
 

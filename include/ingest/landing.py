@@ -51,12 +51,6 @@ class LandedBatch:
     failed: tuple[FailedFile, ...]
     waiting: tuple[WaitingFile, ...] = ()
 
-    @property
-    def digest(self) -> str:
-        """Eight hexadecimal digits that stand for the contents that landed."""
-        load_ids = ",".join(str(file.load_id) for file in self.landed)
-        return hashlib.sha256(load_ids.encode()).hexdigest()[:8]
-
 
 @dataclass(frozen=True, slots=True)
 class _Content:

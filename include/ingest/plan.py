@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from include.contracts import SameContent
+from include.contracts import Reference, SameContent
 
 
 class _Document(BaseModel):
@@ -148,7 +148,11 @@ class ConformedFile(_Document):
 
 
 class ConformedBatch(_Document):
-    """What one conform task leaves for the loader. Locations are lake keys; None means no rows."""
+    """What one conform task leaves for the loader. Locations are lake keys; None means no rows.
+
+    Of a batch without the rows whose references are unknown, ``judged_seq`` is the ledger sequence
+    at which they were.
+    """
 
     batch_id: str
     source_contract: str
@@ -161,6 +165,8 @@ class ConformedBatch(_Document):
     failed: tuple[FailedFile, ...] = ()
     waiting: tuple[WaitingFile, ...] = ()
     same_content: SameContent = SameContent.LOAD
+    references: tuple[Reference, ...] = ()
+    judged_seq: int | None = None
     parquet_location: str | None = None
     quarantine_location: str | None = None
 

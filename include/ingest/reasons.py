@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 
+from include.contracts.model import UNKNOWN_REFERENCE
+
 
 class ReasonCode(StrEnum):
     """The kinds of reasons, as ``ops.quarantine.first_reason`` holds them."""
@@ -15,6 +17,7 @@ class ReasonCode(StrEnum):
     INVALID_VALUE = "invalid_value"
     OUT_OF_RANGE = "out_of_range"
     UNKNOWN_VALUE = "unknown_value"
+    UNKNOWN_REFERENCE = UNKNOWN_REFERENCE
     TOO_PRECISE = "too_precise"
     CONFLICTING_KEY = "conflicting_key"
     INVALID_ENCODING = "invalid_encoding"

@@ -8,11 +8,11 @@ in quarantine. Nothing is asked of the source.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from zoneinfo import ZoneInfo
 
-from include.contracts import Catalog, SourceContract
+from include.contracts import Catalog, Severity, SourceContract
 from include.ingest.batching import write_plan
 from include.ingest.expressions import ReasonCode
 from include.ingest.landing import LandedBatch, load_id
@@ -88,7 +88,28 @@ def plan_replay(
     """
     known = {contract.id for contract in catalog.sources}
     candidates = _of_known_contracts(warehouse.replayable(selection), known)
-    return write_plan(run, candidates, limits, is_replay=True, is_dry_run=is_dry_run)
+    return write_plan(run, (), limits, replayed=candidates, is_dry_run=is_dry_run)
+
+
+def awaiting(
+    warehouse: Warehouse, contracts: Iterable[SourceContract]
+) -> Iterator[tuple[str, Candidate]]:
+    """The loads with rows that wait for a master, of which a newer one has come since."""
+    for contract in contracts:
+        # Not the dataset itself: two versions that wait would each be newer than the other in turn.
+        awaited = {
+            reference.dataset
+            for reference in contract.references
+            if reference.severity is not Severity.WARN
+        } - {contract.dataset.name}
+        if awaited:
+            yield from warehouse.replayable(
+                ReplaySelection(
+                    source=contract.id,
+                    reason=ReasonCode.UNKNOWN_REFERENCE.value,
+                    awaited=tuple(sorted(awaited)),
+                )
+            )
 
 
 def land_again(lake: Lake, batch: Batch, contract: SourceContract) -> LandedBatch:

@@ -7,12 +7,12 @@ absent, and the ledger turns a second load of the same version into nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from include.contracts import Catalog, ContractError, load_catalog
+from include.contracts import Catalog, ContractError, SourceContract, load_catalog
 from include.ingest.batching import write_plan
-from include.ingest.conform import ConformError, conform_batch
+from include.ingest.conform import ConformError, conform_batch, conformed_batch_id
 from include.ingest.discover import plan_files, plan_pages
 from include.ingest.landing import land_batch
 from include.ingest.plan import (
@@ -25,17 +25,25 @@ from include.ingest.plan import (
 )
 from include.ingest.raw_versions import raw_versions
 from include.ingest.replay import describe_dry_run, land_again, plan_replay
-from include.ingest.runs import IngestRun
+from include.ingest.runs import IngestRun, planned_batch_id
 from include.ingest.settle import settle
 from include.ingest.sweep import sweep
 from include.ingest.verify import verify
 from include.lake import Lake, LakeError
 from include.settings import Settings
-from include.warehouse import ReplaySelection, Warehouse, WarehouseError, open_warehouse
+from include.warehouse import (
+    ReplaySelection,
+    UnknownReferences,
+    Warehouse,
+    WarehouseError,
+    open_warehouse,
+)
 
 log = logging.getLogger(__name__)
 
 _NAMES_SHOWN = 5
+# Once because of unknown references, and again whenever another load comes between.
+_REFUSALS = 4
 
 
 class IngestError(RuntimeError):
@@ -102,13 +110,13 @@ def load(run: IngestRun, settings: Settings, *, sweeps: bool = True) -> LoadRepo
     plan = run.read_plan()
     if plan is None:
         return None
-    conformed = [batch for key in plan.batches if (batch := run.read_conformed(key))]
+    conformed = {key: batch for key in plan.batches if (batch := run.read_conformed(key))}
     catalog = load_catalog()
     with _warehouse(run.lake, settings, catalog) as warehouse:
         if plan.is_dry_run:
-            log.info("%s", describe_dry_run(run, warehouse, plan, conformed))
+            log.info("%s", describe_dry_run(run, warehouse, plan, list(conformed.values())))
             return None
-        loaded, problems = _load_each(run, warehouse, catalog, conformed)
+        loaded, problems = _load_each(run, settings, warehouse, catalog, conformed)
         if sweeps:
             sweep(run.lake, warehouse)
     report = LoadReport(batches=tuple(loaded))
@@ -153,24 +161,52 @@ def _conform_batch(run: IngestRun, settings: Settings, batch_key: str) -> tuple[
     waiting += landed.waiting
     for file in waiting:
         log.warning("%s waits for the next run: %s", file.object_key, file.reason)
-    # Named by its contents too: a file that changes before the task is run again must not change
-    # Parquet that the ledger names already.
-    batch_id = f"{batch.batch_id}-{landed.digest}"
     conformed = conform_batch(
-        run.lake, contract, batch_id, landed.landed, settings.conform, run.run_id
+        run.lake,
+        contract,
+        conformed_batch_id(batch.batch_id, landed.landed),
+        landed.landed,
+        settings.conform,
+        run.run_id,
     )
-    run.write_conformed(
-        batch_key,
-        conformed.model_copy(
-            update={
-                "unchanged": landed.unchanged,
-                "failed": landed.failed,
-                "waiting": waiting,
-                "same_content": contract.same_content,
-            }
-        ),
-    )
+    outcome = {"unchanged": landed.unchanged, "failed": landed.failed, "waiting": waiting}
+    run.write_conformed(batch_key, conformed.model_copy(update=outcome))
     return landed.failed
+
+
+def _conform_again(
+    run: IngestRun,
+    settings: Settings,
+    contract: SourceContract,
+    batch_key: str,
+    batch: ConformedBatch,
+    refused: UnknownReferences,
+) -> ConformedBatch:
+    """Conform a batch from raw without the rows that the warehouse refused, and keep that."""
+    if contract.fingerprint != batch.contract_fingerprint:
+        raise ConformError(
+            f"The contract {contract.id} changed while {batch.batch_id} was on its way; "
+            "clear its conform task."
+        )
+    landed = [file.landed for file in batch.files]
+    conformed = conform_batch(
+        run.lake,
+        contract,
+        conformed_batch_id(planned_batch_id(batch_key), landed, refused.keys),
+        landed,
+        settings.conform,
+        run.run_id,
+        refused.keys,
+    )
+    outcome = {
+        "unchanged": batch.unchanged,
+        "failed": batch.failed,
+        "waiting": batch.waiting,
+        "judged_seq": refused.sequence if refused.keys else None,
+    }
+    conformed = conformed.model_copy(update=outcome)
+    run.write_conformed(batch_key, conformed)
+    return conformed
 
 
 @contextmanager
@@ -181,14 +217,20 @@ def _warehouse(lake: Lake, settings: Settings, catalog: Catalog) -> Iterator[War
 
 
 def _load_each(
-    run: IngestRun, warehouse: Warehouse, catalog: Catalog, conformed: list[ConformedBatch]
+    run: IngestRun,
+    settings: Settings,
+    warehouse: Warehouse,
+    catalog: Catalog,
+    conformed: Mapping[str, ConformedBatch],
 ) -> tuple[list[BatchLoad], list[str]]:
+    """Load batches, given by their keys: what others refer to first."""
     loaded: list[BatchLoad] = []
     problems: list[str] = []
-    for batch in conformed:
+    order = catalog.loading_order
+    for key, batch in sorted(conformed.items(), key=lambda item: order.index(item[1].dataset)):
         try:
-            load = warehouse.load(batch, catalog.dataset(batch.dataset), run.run_id)
-        except (WarehouseError, LakeError) as error:
+            load = _load_batch(run, settings, warehouse, catalog, key, batch)
+        except (WarehouseError, LakeError, ConformError) as error:
             log.error("%s", error)
             problems.append(str(error))
             continue
@@ -207,6 +249,25 @@ def _load_each(
         )
         loaded.append(load)
     return loaded, problems
+
+
+def _load_batch(
+    run: IngestRun,
+    settings: Settings,
+    warehouse: Warehouse,
+    catalog: Catalog,
+    batch_key: str,
+    batch: ConformedBatch,
+) -> BatchLoad:
+    """Load a batch; one that the warehouse refuses is conformed again without what it refused."""
+    dataset = catalog.dataset(batch.dataset)
+    for _ in range(_REFUSALS):
+        try:
+            return warehouse.load(batch, dataset, run.run_id)
+        except UnknownReferences as refused:
+            contract = catalog.source(batch.source_contract)
+            batch = _conform_again(run, settings, contract, batch_key, batch, refused)
+    return warehouse.load(batch, dataset, run.run_id)
 
 
 def _and_more(sentences: list[str]) -> str:

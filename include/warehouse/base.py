@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -16,6 +16,21 @@ from include.settings import DuckDBSettings, WarehouseSettings
 
 class WarehouseError(RuntimeError):
     """The warehouse cannot be used, or would not be right afterwards; nothing was changed."""
+
+
+class UnknownReferences(WarehouseError):
+    """A batch holds rows that its contract does not let in, for no master knows what they name.
+
+    ``keys`` are those values, by field, at the ledger's ``sequence``.
+    """
+
+    def __init__(self, batch_id: str, keys: Mapping[str, Sequence[str]], sequence: int) -> None:
+        super().__init__(
+            f"Batch {batch_id} refers to what no master knows, or other loads came between its "
+            "being judged and loaded; run the task again."
+        )
+        self.keys = keys
+        self.sequence = sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +84,8 @@ class ReplaySelection:
     ``source`` is a vendor or the id of a source contract. ``reason`` is a reason code and
     ``contract_version`` the version that rejected: both look at the rejected rows. Days (inclusive)
     look at the business dates of the rows that were loaded, or at the day of landing where there
-    are none. Without days only loads with rejected rows are meant.
+    are none. Without days only loads with rejected rows are meant. ``awaited`` are datasets: only
+    loads that are older than the latest load of one of these, of the same source.
     """
 
     source: str | None = None
@@ -78,6 +94,7 @@ class ReplaySelection:
     contract_version: str | None = None
     first_day: date | None = None
     last_day: date | None = None
+    awaited: tuple[str, ...] = ()
 
     @property
     def needs_rejects(self) -> bool:
@@ -114,7 +131,8 @@ class Warehouse(Protocol):
     def load(self, batch: ConformedBatch, dataset: DatasetContract, run_id: str) -> BatchLoad:
         """Publish a conformed batch in one transaction; a batch that is loaded already is a no-op.
 
-        Killed at any point, the warehouse holds all of the batch or nothing of it.
+        Killed at any point, the warehouse holds all of the batch or nothing of it. Raises
+        UnknownReferences if rows of it must not be loaded; nothing of it is then.
         """
 
     def check(self, dataset: str, load_ids: Sequence[int], run_id: str) -> list[Imbalance]:

@@ -18,7 +18,13 @@ import pyarrow
 
 from include.contracts import DatasetContract, Dialect
 from include.contracts.raw_tables import LOAD_HISTORY, QUARANTINE, SCHEMA_DRIFT, Table
-from include.ingest.plan import BatchLoad, Candidate, ConformedBatch, KnownVersion
+from include.ingest.plan import (
+    BatchLoad,
+    Candidate,
+    ConformedBatch,
+    KnownVersion,
+    RuleWarning,
+)
 from include.lake import Lake
 from include.warehouse import duckdb_queries as queries
 from include.warehouse import schema
@@ -33,6 +39,7 @@ from include.warehouse.base import (
 )
 from include.warehouse.duckdb_file import connect, explain_failure
 from include.warehouse.ledger import CurrentLoad, LedgerView, LoadDecision, Original, decide
+from include.warehouse.references import broken_references, refuse_outdated
 from include.warehouse.rows import batch_load, drift_rows, ledger_row, naive
 
 # Listed files that are compared with the ledger at a time: some 5 MB of names.
@@ -83,11 +90,13 @@ class DuckDBWarehouse:
         with self._transaction(f"loading batch {batch.batch_id}"):
             sequence = self._take_lock(run_id, now)
             decision = decide(batch, dataset.load_mode, self._view(batch))
+            refuse_outdated(batch, decision, sequence)
             rows_loaded = self._insert_rows(batch, dataset, decision)
             rows_retired = self._delete_rows(dataset, decision)
+            unreferenced = self._judge_references(batch, decision, sequence)
             rows_quarantined = self._insert_quarantine(batch, decision)
             self._retire(decision, sequence, now)
-            self._write_ledger(batch, decision, sequence, run_id, now)
+            self._write_ledger(batch, decision, sequence, run_id, now, unreferenced)
             self._write_drift(batch, decision, run_id, now)
             self._settle(batch, decision, sequence, run_id, now)
             self._note_etags(batch)
@@ -139,6 +148,7 @@ class DuckDBWarehouse:
                 "contract_version": selection.contract_version,
                 "first_day": selection.first_day,
                 "last_day": selection.last_day,
+                "awaited": list(selection.awaited),
             },
         )
         return map(_candidate, rows)
@@ -271,6 +281,18 @@ class DuckDBWarehouse:
         )
         return deleted
 
+    def _judge_references(
+        self, batch: ConformedBatch, decision: LoadDecision, sequence: int
+    ) -> Mapping[int, Sequence[RuleWarning]]:
+        loaded = {"load_ids": [load.load_id for load in decision.loaded]}
+        return broken_references(
+            batch,
+            schema.RAW_SCHEMA,
+            "SELECT unnest($load_ids::BIGINT[])",
+            lambda statement: self._fetch(statement, loaded),
+            sequence,
+        )
+
     def _retire(self, decision: LoadDecision, sequence: int, now: datetime) -> None:
         if not decision.retired:
             return
@@ -293,10 +315,14 @@ class DuckDBWarehouse:
         sequence: int,
         run_id: str,
         now: datetime,
+        unreferenced: Mapping[int, Sequence[RuleWarning]],
     ) -> None:
         if not decision.new:
             return
-        rows = [ledger_row(batch, load, sequence, run_id, now) for load in decision.new]
+        rows = [
+            ledger_row(batch, load, sequence, run_id, now, unreferenced.get(load.load_id, ()))
+            for load in decision.new
+        ]
         self._insert(LOAD_HISTORY, rows)
 
     def _write_drift(

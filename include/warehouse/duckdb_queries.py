@@ -166,7 +166,8 @@ REPLAYABLE = """
 WITH rejecting AS (
     SELECT DISTINCT load_id
     FROM ops.quarantine
-    WHERE ($reason IS NULL OR contains(reasons, '"' || $reason || '"'))
+    -- Not only as a code: a file with too many rejected rows has their codes in its message.
+    WHERE ($reason IS NULL OR contains(reasons, $reason))
         AND ($contract_version IS NULL OR contract_version = $contract_version)
 ),
 
@@ -174,6 +175,13 @@ versions AS (
     SELECT source_contract, object_key, count(*) AS earlier_loads
     FROM ops.load_history
     GROUP BY source_contract, object_key
+),
+
+awaited AS (
+    SELECT source, max(loaded_seq) AS loaded_seq
+    FROM ops.load_history
+    WHERE is_current AND dataset IN (SELECT unnest($awaited::VARCHAR[]))
+    GROUP BY source
 )
 
 SELECT
@@ -196,7 +204,9 @@ SELECT
 FROM ops.load_history AS loads
 INNER JOIN versions
     ON loads.source_contract = versions.source_contract AND loads.object_key = versions.object_key
+LEFT JOIN awaited ON loads.source = awaited.source
 WHERE loads.is_current
+    AND (len($awaited::VARCHAR[]) = 0 OR awaited.loaded_seq > loads.loaded_seq)
     AND NOT (loads.same_as IS NOT NULL AND loads.rows_conformed = 0)
     AND ($source IS NULL OR $source IN (loads.source, loads.source_contract))
     AND ($object_key IS NULL OR loads.object_key = $object_key)

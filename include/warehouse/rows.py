@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from include.ingest.plan import BatchLoad, ConformedBatch
+from include.ingest.plan import BatchLoad, ConformedBatch, RuleWarning
 from include.warehouse.ledger import LoadDecision, NewLoad
 
 
@@ -41,8 +41,14 @@ def batch_load(
 
 
 def ledger_row(
-    batch: ConformedBatch, load: NewLoad, sequence: int, run_id: str, now: datetime
+    batch: ConformedBatch,
+    load: NewLoad,
+    sequence: int,
+    run_id: str,
+    now: datetime,
+    unreferenced: Sequence[RuleWarning] = (),
 ) -> dict[str, object]:
+    """``unreferenced`` are the rows that refer to nothing known and are loaded all the same."""
     file, landed = load.file, load.file.landed
     rows_duplicate = file.rows_read if load.is_skipped else file.rows_duplicate
     return {
@@ -75,15 +81,15 @@ def ledger_row(
         "raw_location": landed.raw_location,
         "parquet_location": batch.parquet_location,
         "same_as": load.same_as.load_id if load.same_as else None,
-        "note": _note(load),
+        "note": _note(load, unreferenced),
         "missing_since": None,
     }
 
 
-def _note(load: NewLoad) -> str | None:
+def _note(load: NewLoad, unreferenced: Sequence[RuleWarning]) -> str | None:
     sentences = [
         f"{warning.rows} rows break {warning.field}.{warning.code}, which only warns."
-        for warning in load.file.warnings
+        for warning in (*load.file.warnings, *unreferenced)
     ]
     if load.same_as is not None:
         outcome = "was skipped" if load.is_skipped else "was loaded as well"

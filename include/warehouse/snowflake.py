@@ -26,7 +26,13 @@ from include.contracts.raw_tables import (
     create_ops_tables,
     create_raw_tables,
 )
-from include.ingest.plan import BatchLoad, Candidate, ConformedBatch, KnownVersion
+from include.ingest.plan import (
+    BatchLoad,
+    Candidate,
+    ConformedBatch,
+    KnownVersion,
+    RuleWarning,
+)
 from include.lake import Zone
 from include.settings import SnowflakeSettings
 from include.warehouse import schema
@@ -41,6 +47,7 @@ from include.warehouse.base import (
     WarehouseError,
 )
 from include.warehouse.ledger import CurrentLoad, LedgerView, LoadDecision, Original, decide
+from include.warehouse.references import broken_references, refuse_outdated
 from include.warehouse.rows import batch_load, drift_rows, ledger_row, naive
 from include.warehouse.snowflake_session import explain_failure, session
 
@@ -101,11 +108,13 @@ class SnowflakeWarehouse:
         with self._transaction(f"loading batch {batch.batch_id}"):
             sequence = self._take_lock(run_id, now)
             decision = decide(batch, dataset.load_mode, self._view(batch))
+            refuse_outdated(batch, decision, sequence)
             rows_loaded = self._insert_rows(batch, dataset, decision)
             rows_retired = self._delete_rows(dataset, decision)
+            unreferenced = self._judge_references(batch, decision, sequence)
             rows_quarantined = self._insert_quarantine(batch, decision)
             self._retire(decision, sequence, now)
-            self._write_ledger(batch, decision, sequence, run_id, now)
+            self._write_ledger(batch, decision, sequence, run_id, now, unreferenced)
             self._settle(batch, decision, sequence, run_id, now)
             self._note_etags(batch)
         return batch_load(batch, decision, sequence, rows_loaded, rows_retired, rows_quarantined)
@@ -147,6 +156,7 @@ class SnowflakeWarehouse:
             selection.contract_version,
             selection.first_day,
             selection.last_day,
+            _json(selection.awaited),
         )
         return map(_candidate, rows)
 
@@ -282,6 +292,18 @@ class SnowflakeWarehouse:
             _json([retirement.load_id for retirement in decision.retired]),
         )
 
+    def _judge_references(
+        self, batch: ConformedBatch, decision: LoadDecision, sequence: int
+    ) -> Mapping[int, Sequence[RuleWarning]]:
+        loaded = _json([load.load_id for load in decision.loaded])
+        return broken_references(
+            batch,
+            self._settings.load_schema,
+            queries.LOAD_IDS,
+            lambda statement: self._fetch(statement, loaded),
+            sequence,
+        )
+
     def _retire(self, decision: LoadDecision, sequence: int, now: datetime) -> None:
         for chunk in _chunks(decision.retired):
             rows = [
@@ -297,8 +319,12 @@ class SnowflakeWarehouse:
         sequence: int,
         run_id: str,
         now: datetime,
+        unreferenced: Mapping[int, Sequence[RuleWarning]],
     ) -> None:
-        loads = [ledger_row(batch, load, sequence, run_id, now) for load in decision.new]
+        loads = [
+            ledger_row(batch, load, sequence, run_id, now, unreferenced.get(load.load_id, ()))
+            for load in decision.new
+        ]
         drift = [row for load in decision.new for row in drift_rows(batch, load, run_id, now)]
         for table, rows in ((LOAD_HISTORY, loads), (SCHEMA_DRIFT, drift)):
             statement = queries.insert_rows(f"ops.{table.name}", table.columns)

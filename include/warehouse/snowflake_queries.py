@@ -280,7 +280,8 @@ WITH selection AS (
         CAST(? AS VARCHAR) AS reason,
         CAST(? AS VARCHAR) AS contract_version,
         CAST(? AS DATE) AS first_day,
-        CAST(? AS DATE) AS last_day
+        CAST(? AS DATE) AS last_day,
+        PARSE_JSON(?) AS awaited
 ),
 
 rejecting AS (
@@ -289,7 +290,7 @@ rejecting AS (
     CROSS JOIN selection
     WHERE (
         selection.reason IS NULL
-        OR CONTAINS(quarantine.reasons, CONCAT('"', selection.reason, '"'))
+        OR CONTAINS(quarantine.reasons, selection.reason)
     ) AND (
         selection.contract_version IS NULL
         OR quarantine.contract_version = selection.contract_version
@@ -300,6 +301,15 @@ versions AS (
     SELECT source_contract, object_key, COUNT(*) AS earlier_loads
     FROM ops.load_history
     GROUP BY source_contract, object_key
+),
+
+awaited AS (
+    SELECT masters.source, MAX(masters.loaded_seq) AS loaded_seq
+    FROM ops.load_history AS masters
+    CROSS JOIN selection
+    WHERE masters.is_current
+        AND ARRAY_CONTAINS(masters.dataset::VARIANT, selection.awaited::ARRAY)
+    GROUP BY masters.source
 )
 
 SELECT
@@ -322,7 +332,9 @@ CROSS JOIN selection
 INNER JOIN versions
     ON loads.source_contract = versions.source_contract AND loads.object_key = versions.object_key
 LEFT JOIN rejecting ON loads.load_id = rejecting.load_id
+LEFT JOIN awaited ON loads.source = awaited.source
 WHERE loads.is_current
+    AND (ARRAY_SIZE(selection.awaited) = 0 OR awaited.loaded_seq > loads.loaded_seq)
     AND NOT (loads.same_as IS NOT NULL AND loads.rows_conformed = 0)
     AND (
         selection.source IS NULL

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from include.contracts import Dialect, load_catalog
+from include.contracts import Dialect, Reference, Severity, load_catalog
 from include.contracts.raw_tables import LOAD_HISTORY, create_ops_tables
 from include.ingest.plan import UnchangedFile
 from include.lake import Lake, open_lake
@@ -25,6 +25,7 @@ from include.settings import Environment, Settings
 from include.warehouse import (
     ListedFile,
     ReplaySelection,
+    UnknownReferences,
     Warehouse,
     WarehouseError,
     open_warehouse,
@@ -411,3 +412,40 @@ def test_the_server_stands_apart_from_the_project() -> None:
     text = (Path(__file__).with_name("fakesnow_server.py")).read_text("utf-8")
 
     assert re.findall(r"^(?:from|import) (?:include|tests|dags)\b", text, re.MULTILINE) == []
+
+
+def test_rows_that_refer_to_nothing_known_are_refused_or_noted(
+    warehouse: Warehouse, batch: BatchMaker, version: Version, cloud: Cloud
+) -> None:
+    reference = Reference("machine_id", "vending_machines", "machine_id")
+    strict = replace(reference, severity=Severity.QUARANTINE)
+    made = batch(version)
+
+    with pytest.raises(UnknownReferences) as refused:
+        warehouse.load(made.model_copy(update={"references": (strict,)}), SALES, "run")
+    assert refused.value.keys == {"machine_id": ("VM001",)}
+    assert rows_of(cloud, version) == 0
+
+    warehouse.load(made.model_copy(update={"references": (reference,)}), SALES, "run")
+    assert rows_of(cloud, version) == 3
+    assert "3 rows break machine_id.unknown_reference" in ledger(cloud, version)["note"]
+
+
+def test_a_load_that_waits_for_a_master_is_replayable_once_one_came_since(
+    warehouse: Warehouse, batch: BatchMaker, version: Version
+) -> None:
+    waiting = ReplaySelection(
+        source="fleet.sales",
+        object_key=version.object_key,
+        reason="invalid_value",
+        awaited=("products",),
+    )
+    warehouse.load(batch(replace(version, rejected=1)), SALES, "run")
+    assert list(warehouse.replayable(waiting)) == []
+
+    master = Version(object_key="products.csv", content=f"of {version.content}", contract=PRODUCTS)
+    products = batch(master, batch_id="masters", contract=PRODUCTS)
+    warehouse.load(products, load_catalog().dataset("products"), "run")
+
+    [(contract, candidate)] = warehouse.replayable(waiting)
+    assert (contract, candidate.object_key) == ("fleet.sales", version.object_key)

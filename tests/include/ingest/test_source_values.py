@@ -404,6 +404,60 @@ def test_a_column_that_holds_another_type_is_drift(tmp_path: Path) -> None:
     assert _drift(tmp_path / "few", "id,name,price,cost", *mostly_right) == []
 
 
+_ITEM: dict[str, object] = {"id": "1", "name": "緑茶", "price": 120, "cost": 60}
+
+
+def _object_drift(
+    folder: Path, *items: dict[str, object]
+) -> tuple[tuple[int, int, int, int], list[tuple[str, str, str | None, str | None]]]:
+    columns = (
+        column("id", "product_id"),
+        column("name", "product_name"),
+        column("price", "list_price", kind="number"),
+        column("cost", "unit_cost", kind="number"),
+    )
+    document = source_document("vendor.products", columns, {"format": "jsonl"})
+    contract = catalog_with(folder, document).source("vendor.products")
+    text = "".join(f"{json.dumps(item)}\n" for item in items)
+    outcome = conform_with(folder, contract, {"p.jsonl": text.encode()})
+    drift = [(d.kind.value, d.column, d.expected, d.found) for d in outcome.files[0].drift]
+    return outcome.counts, drift
+
+
+def _without(name: str, **others: object) -> dict[str, object]:
+    return {key: value for key, value in _ITEM.items() if key != name} | others
+
+
+@pytest.mark.parametrize(
+    ("items", "quarantined", "drift"),
+    [
+        ([_ITEM, _ITEM | {"id": "2"}], 0, []),
+        ([_without("cost"), _ITEM | {"id": "2"}], 0, []),
+        ([_ITEM | {"stock": 7}], 0, [("added", "stock", None, None)]),
+        ([_without("cost")], 0, [("missing", "cost", None, None)]),
+        ([_without("cost", Costs=60)], 0, [("renamed", "Costs", "cost", "Costs")]),
+        ([_without("name", Name="緑茶")], 1, [("renamed", "Name", "name", "Name")]),
+        ([_without("name")], 1, [("missing", "name", None, None)]),
+        ([_ITEM | {"id": "2", "note": '"cost"'}, _without("cost", note='"cost"')], 0,
+         [("added", "note", None, None)]),
+        ([_ITEM | {"id": str(n), "price": {"yen": 120}} for n in range(5)], 5,
+         [("retyped", "price", "number", "string")]),
+    ],
+    ids=["same", "omitted once", "added", "missing", "renamed", "required renamed",
+         "required missing", "a value that looks like a name", "retyped"],
+)  # fmt: skip
+def test_drift_of_objects_is_recognised_and_nothing_of_them_lost(
+    tmp_path: Path,
+    items: list[dict[str, object]],
+    quarantined: int,
+    drift: list[tuple[str, str, str | None, str | None]],
+) -> None:
+    counts, found = _object_drift(tmp_path, *items)
+
+    assert counts == (len(items), len(items) - quarantined, quarantined, 0)
+    assert found == drift
+
+
 @pytest.mark.parametrize(
     ("custom", "message"),
     [
