@@ -200,10 +200,25 @@ LOAD_CHECKS = Table(
     ),
 )
 
+UNREAD_FILES = Table(
+    "unread_files",
+    "One row for each file below data/sources that is not read, from first seen to gone or read.",
+    (
+        _required("object_key", "VARCHAR", "Path of the file; what cannot be shown is escaped."),
+        _required("reason", "VARCHAR", "Why it is not read."),
+        _required("first_seen_at", "TIMESTAMP", "When a run saw it first, in UTC."),
+        _required("last_seen_at", "TIMESTAMP", "When a run saw it last, in UTC."),
+        _required("run_id", "VARCHAR", "Run that saw it first."),
+        _optional("resolved_at", "TIMESTAMP", "When it was gone, renamed or known, in UTC."),
+        _optional("resolved_run_id", "VARCHAR", "Run that found it so."),
+    ),
+)
+
 OPS_TABLES = (
     LOAD_HISTORY,
     LOAD_LOCK,
     replace(QUARANTINE, columns=QUARANTINE.columns + _RESOLUTION),
     SCHEMA_DRIFT,
     LOAD_CHECKS,
+    UNREAD_FILES,
 )

@@ -6,7 +6,8 @@ again under it is a replay. Versions with rows that wait for a master are planne
 newer version of that master is loaded.
 
 What is noticed besides and read by nobody is counted and reported: names that are refused, files
-that no contract knows, that wait for their marker, or that are gone from the source.
+that no contract knows (both are kept in ``ops.unread_files`` until they are gone), that wait for
+their marker, or that are gone from the source.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from include.ingest.replay import awaiting
 from include.ingest.runs import IngestRun
 from include.lake import Lake, StoredObject, Zone
 from include.settings import ConformLimits
-from include.warehouse import ListedFile, Warehouse
+from include.warehouse import ListedFile, UnreadFile, Warehouse
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ def plan_files(
     contracts = [contract.id for contract in catalog.file_sources]
     for gone in note_removed(warehouse, contracts, listing, datetime.now(UTC)):
         noticed.removed.add(gone.object_key)
+    warehouse.note_unread(noticed.unread, run.run_id, datetime.now(UTC))
     plan = noticed.described_in(plan)
     run.write_plan(plan)
     noticed.report()
@@ -93,6 +95,15 @@ class _Noticed:
     refused: _Names = field(default_factory=_Names)
     waiting: _Names = field(default_factory=_Names)
     removed: _Names = field(default_factory=_Names)
+    unread: list[UnreadFile] = field(default_factory=list)
+
+    def refuse(self, object_key: str, why: str) -> None:
+        self.refused.add(object_key, why)
+        self.unread.append(UnreadFile(printable(object_key), why))
+
+    def miss_contract(self, object_key: str) -> None:
+        self.unknown.add(object_key)
+        self.unread.append(UnreadFile(object_key, "no source contract knows it"))
 
     def described_in(self, plan: IngestPlan) -> IngestPlan:
         return plan.model_copy(
@@ -123,15 +134,15 @@ def _source_files(lake: Lake, catalog: Catalog, noticed: _Noticed) -> Iterator[L
     for stored in lake.list(prefix):
         object_key = stored.key.removeprefix(prefix)
         if why := refusal(object_key):
-            noticed.refused.add(object_key, why)
+            noticed.refuse(object_key, why)
             continue
         contracts = catalog.sources_for(object_key)
         if not contracts and not _is_marker(catalog, object_key):
-            noticed.unknown.add(object_key)
+            noticed.miss_contract(object_key)
         for contract in contracts:
             yield _listed(contract, object_key, stored)
     for key in lake.irregular(prefix):
-        noticed.refused.add(key.removeprefix(prefix), "it is a link or a device")
+        noticed.refuse(key.removeprefix(prefix), "it is a link or a device")
 
 
 def _is_marker(catalog: Catalog, object_key: str) -> bool:

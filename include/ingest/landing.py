@@ -11,8 +11,10 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 from zoneinfo import ZoneInfo
@@ -78,20 +80,23 @@ def land_batch(lake: Lake, batch: Batch, contract: SourceContract) -> LandedBatc
     unchanged: list[UnchangedFile] = []
     failed: list[FailedFile] = []
     waiting: list[WaitingFile] = []
-    with lake.scratch() as scratch:
-        for candidate in batch.candidates:
-            try:
-                outcome = _land(lake, scratch, candidate, contract)
-            except StillWritten as error:
-                waiting.append(WaitingFile(object_key=candidate.object_key, reason=str(error)))
-                continue
-            except LandingError as error:
-                failed.append(FailedFile(object_key=candidate.object_key, message=str(error)))
-                continue
-            if isinstance(outcome, UnchangedFile):
-                unchanged.append(outcome)
-            else:
-                landed.append(outcome)
+    with lake.scratch() as scratch, ThreadPoolExecutor(lake.transfers) as threads:
+        copies = (scratch / str(number) for number in count())
+        # The first LakeError is raised here, and what has not begun is left.
+        for outcome in threads.map(
+            lambda candidate, copy: _outcome(lake, copy, candidate, contract),
+            batch.candidates,
+            copies,
+        ):
+            match outcome:
+                case LandedFile():
+                    landed.append(outcome)
+                case UnchangedFile():
+                    unchanged.append(outcome)
+                case FailedFile():
+                    failed.append(outcome)
+                case WaitingFile():
+                    waiting.append(outcome)
     return LandedBatch(tuple(landed), tuple(unchanged), tuple(failed), tuple(waiting))
 
 
@@ -106,10 +111,22 @@ def load_id(
     return int.from_bytes(hashlib.sha256(parts.encode()).digest()[:8], "big") >> 1
 
 
+def _outcome(
+    lake: Lake, copy: Path, candidate: Candidate, contract: SourceContract
+) -> LandedFile | UnchangedFile | FailedFile | WaitingFile:
+    try:
+        return _land(lake, copy, candidate, contract)
+    except StillWritten as error:
+        return WaitingFile(object_key=candidate.object_key, reason=str(error))
+    except LandingError as error:
+        return FailedFile(object_key=candidate.object_key, message=str(error))
+    finally:
+        copy.unlink(missing_ok=True)
+
+
 def _land(
-    lake: Lake, scratch: Path, candidate: Candidate, contract: SourceContract
+    lake: Lake, copy: Path, candidate: Candidate, contract: SourceContract
 ) -> LandedFile | UnchangedFile:
-    copy = scratch / "copy"
     is_in_raw = candidate.raw_location is not None
     content = _read(lake, candidate) if is_in_raw else _copy(lake, candidate, copy)
     current = candidate.current
@@ -144,8 +161,6 @@ def _landed_file(
 
 def _copy(lake: Lake, candidate: Candidate, copy: Path) -> _Content:
     """Read the file once, into a local copy."""
-    # Not over an earlier copy: ext4 flushes a file to the disk that was emptied and written again.
-    copy.unlink(missing_ok=True)
     try:
         with copy.open("wb") as target:
             return _read(lake, candidate, target)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from zoneinfo import ZoneInfo
 
@@ -119,11 +120,13 @@ def land_again(lake: Lake, batch: Batch, contract: SourceContract) -> LandedBatc
     """
     landed: list[LandedFile] = []
     failed: list[FailedFile] = []
-    for candidate in batch.candidates:
-        try:
-            landed.append(_landed_file(lake, candidate, contract))
-        except (LakeError, ReplayError) as error:
-            failed.append(FailedFile(object_key=candidate.object_key, message=str(error)))
+    with ThreadPoolExecutor(lake.transfers) as threads:
+        outcomes = threads.map(lambda each: _landed_again(lake, each, contract), batch.candidates)
+        for outcome in outcomes:
+            if isinstance(outcome, FailedFile):
+                failed.append(outcome)
+            else:
+                landed.append(outcome)
     return LandedBatch(tuple(landed), (), tuple(failed))
 
 
@@ -174,6 +177,15 @@ def _of_known_contracts(
                 "it, or restrict the replay to another source."
             )
         yield contract_id, candidate
+
+
+def _landed_again(
+    lake: Lake, candidate: Candidate, contract: SourceContract
+) -> LandedFile | FailedFile:
+    try:
+        return _landed_file(lake, candidate, contract)
+    except (LakeError, ReplayError) as error:
+        return FailedFile(object_key=candidate.object_key, message=str(error))
 
 
 def _landed_file(lake: Lake, candidate: Candidate, contract: SourceContract) -> LandedFile:

@@ -49,7 +49,12 @@ class StoredObject:
 
 
 class Lake(Protocol):
-    """What ingest and transform need of a store. Keys are relative to the lake's root."""
+    """What ingest and transform need of a store. Keys are relative to the lake's root.
+
+    ``transfers`` is how many objects are worth moving at the same time.
+    """
+
+    transfers: int
 
     def key(self, zone: Zone, *parts: str) -> str:
         """The key of an object in a zone. Raises LakeError if it would leave the zone."""

@@ -27,6 +27,8 @@ class DiskLake:
     cost as much as the files themselves.
     """
 
+    transfers = 1
+
     def __init__(self, root: Path) -> None:
         self._root = root
         self._prefix = f"{root}{os.sep}"

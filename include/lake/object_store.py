@@ -51,6 +51,8 @@ _STORE_ERRORS = (BotoCoreError, ClientError, Boto3Error)
 class ObjectLake:
     """See `include.lake.base.Lake`. ``connect`` makes the client when it is first needed."""
 
+    transfers = TRANSFERS
+
     def __init__(self, settings: ObjectLakeSettings, connect: Callable[[], S3Client]) -> None:
         self._settings = settings
         self._connect = connect
@@ -137,7 +139,7 @@ class ObjectLake:
 
     @contextmanager
     def local_paths(self, keys: Iterable[str]) -> Iterator[tuple[Path, ...]]:
-        with self.scratch() as folder, ThreadPoolExecutor(TRANSFERS) as threads:
+        with self.scratch() as folder, ThreadPoolExecutor(self.transfers) as threads:
             # Numbered: keys may be longer than a file's name, and two of them may end alike.
             targets = [(key, folder / f"{n:06d}-{_name(key)}") for n, key in enumerate(keys)]
             # The first failure is raised here, after the transfers under way have ended.

@@ -69,6 +69,14 @@ class CurrentFile:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadFile:
+    """A file of the sources that nobody reads, with why; its name can be shown."""
+
+    object_key: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Coverage:
     """A span of business dates, both ends included, of which current loads hold rows."""
 
@@ -151,6 +159,12 @@ class Warehouse(Protocol):
         """Remember in the ledger which current files are gone at their source, and which are back.
 
         ``now`` is in UTC.
+        """
+
+    def note_unread(self, files: Iterable[UnreadFile], run_id: str, now: datetime) -> None:
+        """Keep in ``ops.unread_files`` the files that are not read; others in it are resolved.
+
+        ``now`` is in UTC, and later than at the look before.
         """
 
     def replayable(self, selection: ReplaySelection) -> Iterator[tuple[str, Candidate]]:

@@ -35,6 +35,7 @@ from include.warehouse.base import (
     ListedFile,
     LoadTotals,
     ReplaySelection,
+    UnreadFile,
     WarehouseError,
 )
 from include.warehouse.duckdb_file import connect, explain_failure
@@ -137,6 +138,19 @@ class DuckDBWarehouse:
                         "AND load_history.object_key = noted.object_key AND is_current",
                         {"missing_since": missing_since},
                     )
+
+    def note_unread(self, files: Iterable[UnreadFile], run_id: str, now: datetime) -> None:
+        look = {"now": naive(now), "run_id": run_id}
+        remaining = iter(files)
+        with self._transaction("noting unread files"):
+            while chunk := tuple(islice(remaining, _COMPARED_AT_ONCE)):
+                columns = {
+                    name: [getattr(file, name) for file in chunk] for name in UnreadFile.__slots__
+                }
+                with self._view_of("unread", **columns):
+                    self._connection.execute(queries.SEE_UNREAD, {"now": look["now"]})
+                    self._connection.execute(queries.ADD_UNREAD, look)
+            self._connection.execute(queries.RESOLVE_UNREAD, look)
 
     def replayable(self, selection: ReplaySelection) -> Iterator[tuple[str, Candidate]]:
         rows = self._stream(

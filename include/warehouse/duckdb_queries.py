@@ -161,6 +161,31 @@ WHERE is_current AND source_contract IN (SELECT unnest($contracts::VARCHAR[]))
 GROUP BY source_contract, object_key
 """
 
+SEE_UNREAD = """
+UPDATE ops.unread_files
+SET last_seen_at = $now
+FROM unread
+WHERE unread_files.object_key = unread.object_key
+    AND unread_files.reason = unread.reason
+    AND unread_files.resolved_at IS NULL
+"""
+
+# Behind SEE_UNREAD, so that what is known has been seen just now.
+ADD_UNREAD = """
+INSERT INTO ops.unread_files BY NAME
+SELECT DISTINCT
+    object_key, reason, $now AS first_seen_at, $now AS last_seen_at, $run_id AS run_id
+FROM unread
+ANTI JOIN (SELECT * FROM ops.unread_files WHERE resolved_at IS NULL) AS known
+    USING (object_key, reason)
+"""
+
+RESOLVE_UNREAD = """
+UPDATE ops.unread_files
+SET resolved_at = $now, resolved_run_id = $run_id
+WHERE resolved_at IS NULL AND last_seen_at < $now
+"""
+
 # Candidates as COMPARE gives them.
 REPLAYABLE = """
 WITH rejecting AS (

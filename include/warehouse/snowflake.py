@@ -44,6 +44,7 @@ from include.warehouse.base import (
     ListedFile,
     LoadTotals,
     ReplaySelection,
+    UnreadFile,
     WarehouseError,
 )
 from include.warehouse.ledger import CurrentLoad, LedgerView, LoadDecision, Original, decide
@@ -146,6 +147,17 @@ class SnowflakeWarehouse:
                         for file in chunk
                     ]
                     self._execute(queries.NOTE_MISSING, missing_since, _json(names))
+
+    def note_unread(self, files: Iterable[UnreadFile], run_id: str, now: datetime) -> None:
+        seen = naive(now)
+        with self._transaction("noting unread files"):
+            for chunk in _chunks(files):
+                rows = _json(
+                    [{"object_key": file.object_key, "reason": file.reason} for file in chunk]
+                )
+                self._execute(queries.SEE_UNREAD, seen, rows)
+                self._execute(queries.ADD_UNREAD, seen, seen, run_id, rows)
+            self._execute(queries.RESOLVE_UNREAD, seen, run_id, seen)
 
     def replayable(self, selection: ReplaySelection) -> Iterator[tuple[str, Candidate]]:
         rows = self._stream(

@@ -165,6 +165,30 @@ WHERE load_history.source_contract = noted.source_contract
     AND load_history.is_current
 """
 
+SEE_UNREAD = f"""
+UPDATE ops.unread_files
+SET last_seen_at = {MOMENT}
+FROM ({rows_of(_text("object_key", "reason"))}) AS unread
+WHERE unread_files.object_key = unread.object_key
+    AND unread_files.reason = unread.reason
+    AND unread_files.resolved_at IS NULL
+"""
+
+ADD_UNREAD = f"""
+INSERT INTO ops.unread_files (object_key, reason, first_seen_at, last_seen_at, run_id)
+SELECT DISTINCT unread.object_key, unread.reason, {MOMENT}, {MOMENT}, ?
+FROM ({rows_of(_text("object_key", "reason"))}) AS unread
+LEFT JOIN (SELECT * FROM ops.unread_files WHERE resolved_at IS NULL) AS known
+    ON unread.object_key = known.object_key AND unread.reason = known.reason
+WHERE known.object_key IS NULL
+"""
+
+RESOLVE_UNREAD = f"""
+UPDATE ops.unread_files
+SET resolved_at = {MOMENT}, resolved_run_id = ?
+WHERE resolved_at IS NULL AND last_seen_at < {MOMENT}
+"""
+
 # Snowflake evaluates no EXISTS with OR inside a CASE, so rejections of the resolving load are
 # joined: those of the same line, and that of the whole file.
 RESOLVE = f"""

@@ -18,6 +18,7 @@ import pytest
 
 from deploy.local.ports import free_ports
 from include import rebuild
+from include.ingest.api import ApiLimits
 from include.settings import load_settings
 from tests.drills.deliveries import Deliveries
 from tests.drills.stack import Platform, connection, kill, platform, restart, wait_until
@@ -109,7 +110,17 @@ def test_each_step_killed_five_times(
 def kill_once(
     airflow: Platform, deliveries: Deliveries, chance: random.Random, step: str | None = None
 ) -> None:
-    """Kill a task of a run at a random moment of the run, or of one of its steps."""
+    """Kill a task of a run at a random moment of the run, or of one of its steps.
+
+    A run that ended before its moment came is followed by another, until one is hit.
+    """
+    while not run_is_hit(airflow, deliveries, chance, step):
+        continue
+
+
+def run_is_hit(
+    airflow: Platform, deliveries: Deliveries, chance: random.Random, step: str | None
+) -> bool:
     deliver_something(deliveries, chance)
     run = airflow.start()
     if step:
@@ -119,11 +130,12 @@ def kill_once(
     wait_until(lambda: airflow.tasks() or airflow.api.run(run).is_over, "a task at work")
     victims = airflow.tasks()
     killed = bool(victims) and kill(chance.choice(victims))
-    run = airflow.finish(run)
+    ended = airflow.finish(run)
 
     print(f"{step or 'run'}: after {delay:.2f} s, killed {killed}, {airflow.states(run)}")
-    assert run.state == "success"
+    assert ended.state == "success"
     deliveries.check()
+    return killed
 
 
 def test_a_run_whose_scheduler_was_killed_is_made_good_by_the_next(
@@ -317,24 +329,49 @@ def weather(day: int) -> str:
     return f'{{"prefecture":"Tokyo","date":"2026-01-{day:02}","temperature_max_c":9.5}}'
 
 
+# No object, one without its key, and one whose time is none.
+MALFORMED_ITEMS = (
+    "[1,2]",
+    '{"machine_id":"VM00001","measured_at":"2026-01-01T10:00:00+09:00"}',
+    '{"event_id":"e9","machine_id":"VM00001","measured_at":"soon"}',
+)
+REJECTED_ITEMS = (
+    "SELECT row_number, first_reason FROM ops.quarantine "
+    "WHERE dataset = 'machine_telemetry' AND row_number IS NOT NULL ORDER BY 1"
+)
 EVENTS = "SELECT event_id FROM raw.machine_telemetry ORDER BY 1"
 DAYS = "SELECT business_date::VARCHAR FROM raw.weather ORDER BY 1"
 
 
-def test_an_api_that_fails_for_a_while_is_asked_until_it_answers(
+def test_an_api_that_fails_and_changes_its_total_is_asked_until_it_answers_and_loses_nothing(
     airflow: Platform, vendors: Vendors
 ) -> None:
     vendors.fleet.faults = [
         problem(429, Retry_After="1"), problem(503), problem(500), Answer(is_cut_off=True),
     ]  # fmt: skip
     vendors.fleet.pages |= {
-        None: page(event(1), next_cursor="c1", has_more=True),
-        "c1": page(event(2), next_cursor="c2", has_more=False),
+        None: page(event(1), next_cursor="c1", has_more=True, total=100),
+        "c1": page(event(2), *MALFORMED_ITEMS, next_cursor="c2", has_more=False, total=1),
         "c2": page(next_cursor="c2", has_more=False),
     }
 
     assert airflow.run("ingest_apis").state == "success"
     assert airflow.rows(EVENTS) == [("e1",), ("e2",)]
+    assert airflow.rows(REJECTED_ITEMS) == [
+        (3, "malformed_row"), (4, "missing_value"), (5, "invalid_value"),
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_an_api_that_hangs_is_asked_again(airflow: Platform, vendors: Vendors) -> None:
+    last = vendors.fleet.asked[-1]
+    vendors.fleet.faults = [Answer(seconds_before=ApiLimits().timeout + 1)]
+
+    run = airflow.run("ingest_apis")
+
+    assert run.state == "success"
+    assert "time-out; trying again in" in airflow.log(run)
+    assert vendors.fleet.asked[-2:] == [last, last]
 
 
 @pytest.mark.slow
@@ -382,7 +419,10 @@ def test_malformed_json_is_quarantined_and_a_body_of_a_gigabyte_is_left(
     # Three tries, each of which stops reading at its bound; what is on the way is sent as well.
     assert vendors.weather.bytes_sent() - before < 3 * 100_000_000
     assert airflow.rows(EVENTS)[-1] == ("e4",)
-    malformed = "SELECT first_reason FROM ops.quarantine WHERE dataset = 'machine_telemetry'"
+    malformed = (
+        "SELECT first_reason FROM ops.quarantine "
+        "WHERE dataset = 'machine_telemetry' AND row_number IS NULL"
+    )
     assert airflow.rows(malformed) == [("malformed_page",)]
 
     vendors.weather.pages["w3"] = page(weather(4), next_cursor="w4", has_more=False)

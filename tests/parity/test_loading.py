@@ -26,6 +26,7 @@ from include.warehouse import (
     ListedFile,
     ReplaySelection,
     UnknownReferences,
+    UnreadFile,
     Warehouse,
     WarehouseError,
     open_warehouse,
@@ -449,3 +450,15 @@ def test_a_load_that_waits_for_a_master_is_replayable_once_one_came_since(
 
     [(contract, candidate)] = warehouse.replayable(waiting)
     assert (contract, candidate.object_key) == ("fleet.sales", version.object_key)
+
+
+def test_unread_files_are_kept_until_they_are_gone(warehouse: Warehouse, cloud: Cloud) -> None:
+    gone, stays = UnreadFile("a'b.csv", "its name has '"), UnreadFile("n.txt", "nobody knows it")
+    for minute, seen in enumerate(([gone, stays], [gone, stays], [stays])):
+        warehouse.note_unread(seen, f"run-{minute}", NOON.replace(minute=minute))
+
+    rows = cloud.snowflake.fetch(
+        "SELECT object_key, run_id, resolved_run_id FROM ops.unread_files "
+        "WHERE object_key IN ('a''b.csv', 'n.txt') ORDER BY object_key"
+    )
+    assert rows == [("a'b.csv", "run-0", "run-2"), ("n.txt", "run-0", None)]

@@ -213,3 +213,36 @@ def test_small_batches_share_a_task_and_a_large_one_has_its_own(run, lake, wareh
         ["fleet.sales"],
         ["fleet.products", "fleet.staff", "fleet.vending_machines"],
     ]
+
+
+def test_what_is_not_read_is_kept_with_its_reason_until_it_is_gone(ingest, lake, tmp_path):
+    open_files = (
+        "SELECT object_key, reason, run_id FROM ops.unread_files "
+        "WHERE resolved_at IS NULL ORDER BY 1"
+    )
+    link = lake._root / "sources" / "staff.csv"
+    ingest.deliver("notes.txt", b"")
+    ingest.deliver("sales_$(id)_20260101.csv", b"")
+    link.symlink_to(tmp_path)
+    ingest()
+    ingest()
+    link.unlink()
+    lake.delete("sources/notes.txt")
+    ingest.deliver("sales_$(id)_20260102.csv", b"")
+    first = ("sales_$(id)_20260101.csv", "its name has the character $", "run-1")
+    second = ("sales_$(id)_20260102.csv", "its name has the character $", "run-3")
+
+    ingest()
+
+    assert ingest.rows(open_files) == [first, second]
+    resolved = ingest.rows(
+        "SELECT object_key, reason, resolved_run_id FROM ops.unread_files "
+        "WHERE resolved_at IS NOT NULL ORDER BY 1"
+    )
+    assert resolved == [
+        ("notes.txt", "no source contract knows it", "run-3"),
+        ("staff.csv", "it is a link or a device", "run-3"),
+    ]
+    ingest.deliver("notes.txt", b"")
+    ingest()
+    assert ("notes.txt", "no source contract knows it", "run-4") in ingest.rows(open_files)

@@ -26,10 +26,11 @@ class Answer:
     seconds_before: float = 0
 
 
-def page(*items: str, next_cursor: str, has_more: bool) -> Answer:
-    """A page whose items are given as JSON text."""
+def page(*items: str, next_cursor: str, has_more: bool, total: int | None = None) -> Answer:
+    """A page whose items are given as JSON text; ``total`` is what the vendor claims to have."""
+    claim = "" if total is None else f'"total":{total},'
     return Answer(
-        body=f'{{"data":[{",".join(items)}]}}'.encode(),
+        body=f'{{{claim}"data":[{",".join(items)}]}}'.encode(),
         headers={"X-Next-Cursor": next_cursor, "X-Has-More": str(has_more).lower()},
     )
 
