@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -29,21 +30,44 @@ _BOOLEANS = (("true", "false"), ("yes", "no"), ("y", "n"), ("はい", "いいえ
 _CURRENCY = ("¥", "￥", "円", "$", "€", "£")
 _GROUPED = re.compile(r"[+-]?\d{1,3}([,. ])\d{3}(\1\d{3})*(?:[.,]\d+)?", re.ASCII)
 _COMMA = re.compile(r"[+-]?\d+,\d{1,2}|[+-]?\d+,\d{4,}", re.ASCII)
+_FULL_WIDTH = re.compile(r"[！-～]")
+# Behind a date, as in 2026/10/04(日).
+_WEEKDAY = r"\([月火水木金土日]\)"
 # Below this a column's name says nothing about a field.
 _ALIKE = 0.62
 # Other words that vendors use for a field.
 _WORDS: dict[str, tuple[str, ...]] = {
     "machine_id": ("machine", "device", "device id", "terminal", "store", "自販機", "機番", "店舗"),
-    "transaction_id": ("transaction", "receipt", "order", "basket", "取引番号", "伝票番号"),
+    "transaction_id": (
+        "transaction",
+        "receipt",
+        "order",
+        "basket",
+        "取引番号",
+        "伝票番号",
+        "伝票no",
+    ),
     "line_id": ("line", "item no", "行", "明細番号"),
     "product_id": ("product", "product code", "sku", "item", "商品コード", "コード"),
     "product_name": ("name", "product", "description", "商品名", "品名"),
     "category_id": ("category", "department", "分類", "カテゴリ"),
-    "sold_at": ("time", "timestamp", "date", "transdate", "sale time", "販売日時", "日時", "日付"),
+    "sold_at": (
+        "time",
+        "timestamp",
+        "date",
+        "transdate",
+        "sale time",
+        "販売日時",
+        "販売日",
+        "日時",
+        "日付",
+    ),
     "quantity": ("qty", "units", "count", "数量", "個数"),
     "unit_price": ("price", "unit price", "単価"),
     "amount": ("total", "sales", "linetotal", "value", "revenue", "金額", "売上", "合計"),
-    "payment_method_code": ("payment", "tender", "支払方法", "決済"),
+    "transaction_type": ("type", "kind", "区分", "取引区分"),
+    "original_transaction_id": ("original receipt", "元取引番号", "元伝票no"),
+    "payment_method_code": ("payment", "tender", "支払方法", "支払", "決済"),
     "slot_number": ("slot", "coil", "column", "コラム", "スロット"),
     "list_price": ("price", "価格", "単価"),
     "unit_cost": ("cost", "原価"),
@@ -137,6 +161,7 @@ def _profile(name: str, values: Sequence[str]) -> ColumnProfile:
     if words and len(words) < len(set(filled)):
         properties["nullWords"] = words
         filled = [value for value in filled if value not in words]
+    filled = _plainly_written(filled, properties)
     kind, options = guess_type(filled), {}
     if kind is FieldType.TEXT and (number := _guess_number(filled)):
         kind, properties["number"] = FieldType.DECIMAL, number
@@ -154,6 +179,19 @@ def _profile(name: str, values: Sequence[str]) -> ColumnProfile:
     return ColumnProfile(name, kind, properties, options, len(filled), distinct, found)
 
 
+def _plainly_written(values: list[str], properties: dict[str, Any]) -> list[str]:
+    """The values in half width and without weekdays, as the properties that are added say."""
+    if any(_FULL_WIDTH.search(value) for value in values):
+        properties["normalize"] = "NFKC"
+        values = [unicodedata.normalize("NFKC", value) for value in values]
+        if words := properties.get("nullWords"):
+            properties["nullWords"] = sorted({unicodedata.normalize("NFKC", w) for w in words})
+    if values and all(re.search(_WEEKDAY, value) for value in values):
+        properties["remove"] = _WEEKDAY
+        values = [re.sub(_WEEKDAY, "", value) for value in values]
+    return values
+
+
 def _guess_number(values: Sequence[str]) -> dict[str, Any] | None:
     """How numbers are written that are no plain ones, or None."""
     if not values:
@@ -166,6 +204,9 @@ def _guess_number(values: Sequence[str]) -> dict[str, Any] | None:
     if any(value.startswith("(") and value.endswith(")") for value in plain):
         number["negatives"] = ["brackets"]
         plain = [f"-{v[1:-1]}" if v.startswith("(") and v.endswith(")") else v for v in plain]
+    if any(value.startswith(("△", "▲")) for value in plain):
+        number.setdefault("negatives", []).append("triangle")
+        plain = [re.sub("^[△▲]", "-", value) for value in plain]
     grouped = {match[1] for value in plain if (match := _GROUPED.fullmatch(value))}
     if len(grouped) == 1:
         mark = grouped.pop()
@@ -236,7 +277,10 @@ def _likeness(profile: ColumnProfile, field: Field) -> float:
 
 
 def _alike(first: str, second: str) -> float:
-    left, right = (re.sub(r"[\W_]+", "", name.casefold()) for name in (first, second))
+    left, right = (
+        re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).casefold())
+        for name in (first, second)
+    )
     return SequenceMatcher(None, left, right).ratio() if left and right else 0
 
 
@@ -270,6 +314,10 @@ def _remaining(
     for profile in profiles:
         if not fields[profile.name]:
             yield f"column {profile.name!r} is ignored: map it, or declare it personal if it is"
+        elif profile.type is FieldType.DATE and dataset.field(fields[profile.name][0]).type is (
+            FieldType.TIMESTAMP
+        ):
+            yield f"{profile.name!r} has no time: if another column has it, use a template of both"
         elif profile.type is FieldType.TIMESTAMP and not profile.options["timezone"]:
             yield f"check the time zone of {profile.name!r}, which is written without an offset"
 

@@ -6,6 +6,8 @@ import csv
 import gzip
 import io
 import json
+import re
+import unicodedata
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
@@ -22,6 +24,7 @@ _MOST_BYTES = 8 << 20
 _MOST_ROWS = 5_000
 _DELIMITERS = ",\t;|"
 _ENCODINGS = ("utf-8", "cp932", "latin-1")
+_TOTAL = re.compile(r"(grand )?total:?|sum:?|総?合計|総計|小計|計")
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
@@ -112,7 +115,7 @@ def _delimited(text: str, encoding: str, custom: dict[str, Any], *, is_cut: bool
     first = next(n for n, row in enumerate(rows) if len(row) == width)
     table = [row for row in rows[first:] if row]
     footer = 0
-    while not is_cut and len(table) > 1 and len(table[-1]) != width:
+    while not is_cut and len(table) > 1 and (len(table[-1]) != width or _is_total(table[-1])):
         table.pop()
         footer += 1
     header = [name.strip() for name in table[0]]
@@ -129,6 +132,12 @@ def _delimited(text: str, encoding: str, custom: dict[str, Any], *, is_cut: bool
         custom = custom | {"hasHeader": False}
     columns = {name: [row[n] for row in body] for n, name in enumerate(names)}
     return Sample(columns, "csv", encoding, custom)
+
+
+def _is_total(row: Sequence[str]) -> bool:
+    """Whether a last row sums up those before it."""
+    label = unicodedata.normalize("NFKC", next((value for value in row if value), "")).casefold()
+    return _TOTAL.fullmatch(label.strip()) is not None
 
 
 def _layout(lines: Sequence[str]) -> tuple[str, int]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -64,6 +64,58 @@ def test_the_vendors_file_feeds_two_datasets_through_contracts_alone(
     found = conform_with(tmp_path, products, content)
     assert found.counts == (6, 4, 0, 2)
     assert {row["category_id"] for row in found.rows} == {"Carbonated", "Food"}
+
+
+# As a Japanese back office exports it: a title, a total, full-width digits, weekdays, △ for minus.
+# The file lies here in UTF-8 with plain line ends, so that it can be looked at.
+_STATEMENT = (
+    (_VENDORS / "nishinihon_statement.csv").read_text("utf-8").replace("\n", "\r\n").encode("cp932")
+)
+
+
+def test_a_statement_in_cp932_is_drafted_with_its_title_total_and_full_width_digits(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "売上明細_202610.csv"
+    path.write_bytes(_STATEMENT)
+
+    draft = draft_contract(path, load_catalog(), "nishinihon")
+
+    document = yaml.safe_load(draft.text)
+    custom = {entry["property"]: entry["value"] for entry in document["customProperties"]}
+    assert (custom["dataset"], custom["skippedLines"], custom["footerLines"]) == ("sales", 4, 2)
+    columns = {
+        column["name"]: {e["property"]: e["value"] for e in column["customProperties"]}
+        for column in document["schema"][0]["properties"]
+    }
+    assert columns["数量"] == {"fields": ["quantity"], "normalize": "NFKC"}
+    assert columns["販売日（曜日）"]["remove"] == r"\([月火水木金土日]\)"
+    assert columns["金額"]["number"]["negatives"] == ["triangle"]
+    assert any("has no time: if another column has it" in step for step in draft.remaining)
+
+
+def test_the_statement_feeds_sales_and_products_through_contracts_alone(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    products, sales = catalog.sources_for("nishinihon/売上明細_202610.csv")
+
+    lines = conform_with(tmp_path, sales, {"file.csv": _STATEMENT})
+    found = conform_with(tmp_path, products, {"file.csv": _STATEMENT})
+
+    assert (lines.counts, lines.files[0].drift) == ((5, 5, 0, 0), ())
+    rows = sorted(lines.rows, key=lambda row: (row["machine_id"], row["transaction_id"]))
+    assert [(row["machine_id"], row["slot_number"], int(row["amount"])) for row in rows[2:]] == [
+        ("N001", 12, 1130), ("N002", 3, 130), ("N002", 3, -130),
+    ]  # fmt: skip
+    # Five past midnight in Tokyo.
+    assert (rows[3]["sold_at"], rows[3]["business_date"]) == (
+        datetime(2026, 10, 4, 15, 5),  # noqa: DTZ001 - UTC, as the table holds it
+        date(2026, 10, 5),
+    )
+    assert {row["product_name"] for row in found.rows} == {
+        "①お～いお茶", "天然水 550ml", "コーヒー,微糖",
+    }  # fmt: skip
+    assert not any("髙島　花子" in str(row) for row in (*lines.rows, *found.rows))
 
 
 def _drafted(path: Path, dataset: str | None = None) -> dict[str, object]:
