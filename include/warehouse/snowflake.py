@@ -168,7 +168,8 @@ class SnowflakeWarehouse:
             selection.contract_version,
             selection.first_day,
             selection.last_day,
-            _json(selection.awaited),
+            bool(selection.awaited),
+            _json([{"dataset": dataset} for dataset in selection.awaited]),
         )
         return map(_candidate, rows)
 

@@ -296,7 +296,7 @@ WHERE is_current
 GROUP BY source_contract, object_key
 """
 
-REPLAYABLE = """
+REPLAYABLE = f"""
 WITH selection AS (
     SELECT
         CAST(? AS VARCHAR) AS source,
@@ -305,7 +305,7 @@ WITH selection AS (
         CAST(? AS VARCHAR) AS contract_version,
         CAST(? AS DATE) AS first_day,
         CAST(? AS DATE) AS last_day,
-        PARSE_JSON(?) AS awaited
+        CAST(? AS BOOLEAN) AS is_awaiting
 ),
 
 rejecting AS (
@@ -328,12 +328,11 @@ versions AS (
 ),
 
 awaited AS (
-    SELECT masters.source, MAX(masters.loaded_seq) AS loaded_seq
-    FROM ops.load_history AS masters
-    CROSS JOIN selection
-    WHERE masters.is_current
-        AND ARRAY_CONTAINS(masters.dataset::VARIANT, selection.awaited::ARRAY)
-    GROUP BY masters.source
+    SELECT source, MAX(loaded_seq) AS loaded_seq
+    FROM ops.load_history
+    WHERE is_current
+        AND dataset IN (SELECT dataset FROM ({rows_of(_text("dataset"))}) AS datasets)
+    GROUP BY source
 )
 
 SELECT
@@ -358,7 +357,7 @@ INNER JOIN versions
 LEFT JOIN rejecting ON loads.load_id = rejecting.load_id
 LEFT JOIN awaited ON loads.source = awaited.source
 WHERE loads.is_current
-    AND (ARRAY_SIZE(selection.awaited) = 0 OR awaited.loaded_seq > loads.loaded_seq)
+    AND (NOT selection.is_awaiting OR awaited.loaded_seq > loads.loaded_seq)
     AND NOT (loads.same_as IS NOT NULL AND loads.rows_conformed = 0)
     AND (
         selection.source IS NULL
