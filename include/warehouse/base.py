@@ -105,8 +105,15 @@ class ReplaySelection:
     awaited: tuple[str, ...] = ()
 
     @property
-    def needs_rejects(self) -> bool:
-        return self.first_day is None
+    def text_in_reasons(self) -> str | None:
+        """What the JSON of a rejection's reasons must hold; None if nothing.
+
+        Of loads that wait the code may also be in the message of a file with too many rejected
+        rows, which counts them.
+        """
+        if self.reason is None or self.awaited:
+            return self.reason
+        return f'"{self.reason}"'
 
 
 @dataclass(frozen=True, slots=True)

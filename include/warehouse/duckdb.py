@@ -158,7 +158,7 @@ class DuckDBWarehouse:
             {
                 "source": selection.source,
                 "object_key": selection.object_key,
-                "reason": selection.reason,
+                "text_in_reasons": selection.text_in_reasons,
                 "contract_version": selection.contract_version,
                 "first_day": selection.first_day,
                 "last_day": selection.last_day,

@@ -191,8 +191,7 @@ REPLAYABLE = """
 WITH rejecting AS (
     SELECT DISTINCT load_id
     FROM ops.quarantine
-    -- Not only as a code: a file with too many rejected rows has their codes in its message.
-    WHERE ($reason IS NULL OR contains(reasons, $reason))
+    WHERE ($text_in_reasons IS NULL OR contains(reasons, $text_in_reasons))
         AND ($contract_version IS NULL OR contract_version = $contract_version)
 ),
 

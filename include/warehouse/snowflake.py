@@ -164,7 +164,7 @@ class SnowflakeWarehouse:
             queries.REPLAYABLE,
             selection.source,
             selection.object_key,
-            selection.reason,
+            selection.text_in_reasons,
             selection.contract_version,
             selection.first_day,
             selection.last_day,

@@ -301,7 +301,7 @@ WITH selection AS (
     SELECT
         CAST(? AS VARCHAR) AS source,
         CAST(? AS VARCHAR) AS object_key,
-        CAST(? AS VARCHAR) AS reason,
+        CAST(? AS VARCHAR) AS text_in_reasons,
         CAST(? AS VARCHAR) AS contract_version,
         CAST(? AS DATE) AS first_day,
         CAST(? AS DATE) AS last_day,
@@ -313,8 +313,8 @@ rejecting AS (
     FROM ops.quarantine
     CROSS JOIN selection
     WHERE (
-        selection.reason IS NULL
-        OR CONTAINS(quarantine.reasons, selection.reason)
+        selection.text_in_reasons IS NULL
+        OR CONTAINS(quarantine.reasons, selection.text_in_reasons)
     ) AND (
         selection.contract_version IS NULL
         OR quarantine.contract_version = selection.contract_version
