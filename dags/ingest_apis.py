@@ -38,13 +38,13 @@ from airflow.sdk import dag
 from include.assets import API_ASSETS, API_SOURCE_CONTRACTS
 from include.dag_defaults import Layer, begin_when_deployed, dag_arguments
 from include.ingest.tasks import conform, discover_pages, fetch, load, verify
-from include.schedules import WINDOWS, deadline, ingest_schedule
+from include.schedules import INGEST_WINDOWS, deadlines, ingest_schedule
 
 
 @dag(
     dag_id="ingest_apis",
     schedule=ingest_schedule(),
-    deadline=deadline("ingest_apis", WINDOWS.ingest),
+    deadline=deadlines("ingest_apis", INGEST_WINDOWS),
     doc_md=__doc__,
     **dag_arguments(layer=Layer.INGEST),
 )

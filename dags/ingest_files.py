@@ -44,13 +44,13 @@ from airflow.sdk import dag
 from include.assets import FILE_ASSETS
 from include.dag_defaults import Layer, begin_when_deployed, dag_arguments
 from include.ingest.tasks import conform, discover_files, load, verify
-from include.schedules import WINDOWS, deadline, ingest_schedule
+from include.schedules import INGEST_WINDOWS, deadlines, ingest_schedule
 
 
 @dag(
     dag_id="ingest_files",
     schedule=ingest_schedule(),
-    deadline=deadline("ingest_files", WINDOWS.ingest),
+    deadline=deadlines("ingest_files", INGEST_WINDOWS),
     doc_md=__doc__,
     **dag_arguments(layer=Layer.INGEST),
 )

@@ -16,9 +16,10 @@ Builds the dbt project: staging, intermediate, marts, and every data test in bet
 ## Tasks
 
 In staging and prod `wait_for_deployment` waits until its worker has all of the code that was
-deployed; then `wait_for_ingest` waits an hour at most until both ingest DAGs have ended for
-the day and every vendor that delivered in the last week has rows of it; in prod `wait_for_staging`
-until staging has verified the same code on that day, which its `mark_verified` notes.
+deployed; then `wait_for_ingest` waits an hour at most until both ingest DAGs have ended for the
+day and every vendor that delivered in the last week has sent about as many files of it; in prod
+`wait_for_staging` until staging has verified the same code on that day, which its `mark_verified`
+notes.
 
 `dbt_build` runs `dbt build` once. Every model has a task, and so have the tests of a model, of a
 source, and (as `gates`) each test over several models; these follow the build and show their own
@@ -51,7 +52,7 @@ passed.
 from airflow.sdk import Param
 
 from include.dag_defaults import Layer, dag_arguments
-from include.schedules import WINDOWS, deadline, transform_schedule
+from include.schedules import TRANSFORM_WINDOWS, deadlines, transform_schedule
 from include.settings import current_settings
 from include.transform.dag import transform_dag
 
@@ -61,7 +62,7 @@ transform = transform_dag(
     settings,
     dag_id="transform",
     schedule=transform_schedule(settings),
-    deadline=deadline("transform", WINDOWS.transform, settings),
+    deadline=deadlines("transform", TRANSFORM_WINDOWS, settings),
     params={
         "select": Param("", type="string", title="dbt selection; empty builds everything"),
         "override_reason": Param("", type="string", title="prod: why not to wait for staging"),

@@ -11,6 +11,7 @@ the same, and prod's role may read staging's.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -25,8 +26,11 @@ from include.schedules import business_day
 if TYPE_CHECKING:
     from include.warehouse import Coverage
 
-# A source contract that had rows of any of so many days before has to have some of the day too.
+# Who delivered for any of so many days before is expected to deliver for the day.
 EXPECTED_AFTER_DAYS = 7
+# How much of the least of those days: a machine that is out of service holds nobody up, a delivery
+# that stopped half-way does.
+EXPECTED_SHARE = 0.9
 
 
 class Part(StrEnum):
@@ -103,14 +107,30 @@ def days_to_compare(day: date) -> tuple[date, date]:
 
 
 def missing_contracts(day: date, covered: Iterable[Coverage]) -> list[str]:
-    """The source contracts that delivered lately and have nothing of the day.
+    """The source contracts of which fewer files hold rows of the day than can be expected.
 
-    ``covered`` are the loads that hold rows of `days_to_compare`. What never delivered is not
-    expected, nor what has delivered nothing for a week: that is told by the freshness of its table.
+    ``covered`` are the loads that hold rows of `days_to_compare`. Expected is nine tenths of the
+    least that any of the days before had. What never delivered is not expected, nor what has
+    delivered nothing for a week: that is told by the freshness of its table.
     """
-    delivered: dict[str, bool] = {}
+    files = _files_by_day(day, covered)
+    missing = []
+    for contract in sorted(files):
+        found = files[contract].pop(day, 0)
+        expected = max(1, int(min(files[contract].values(), default=0) * EXPECTED_SHARE))
+        if not found and files[contract]:
+            missing.append(f"{contract} has no rows of the day")
+        elif found < expected:
+            missing.append(f"{contract} has {found} files of the day, of at least {expected}")
+    return missing
+
+
+def _files_by_day(day: date, covered: Iterable[Coverage]) -> dict[str, Counter[date]]:
+    """How many loads of each source contract hold rows of each of the `days_to_compare`."""
+    first, last = days_to_compare(day)
+    files: defaultdict[str, Counter[date]] = defaultdict(Counter)
     for load in covered:
-        has_day = load.first_day <= day <= load.last_day
-        delivered[load.source_contract] = delivered.get(load.source_contract, False) or has_day
-    without = sorted(contract for contract, has_day in delivered.items() if not has_day)
-    return [f"{contract} has no rows of the day" for contract in without]
+        from_day, to_day = max(first, load.first_day), min(last, load.last_day)
+        days = range((to_day - from_day).days + 1)
+        files[load.source_contract].update(from_day + timedelta(days=n) for n in days)
+    return files

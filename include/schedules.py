@@ -6,6 +6,7 @@ a run by hand or a backfill names. All times are UTC.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -19,25 +20,35 @@ from include.settings import Environment, Settings, current_settings
 BUSINESS_DAY = "%Y-%m-%d"
 
 # In plugins/, by its path: the triggerer calls it, and on MWAA it cannot import include/.
-_KEEP = "vending_deadlines.keep"
-
+_KEEP = "vending_deadlines.keep_if_late"
 
 # Of messages that wait: a person hears of a missed deadline ten minutes late at most.
 DELIVERY = "*/10 * * * *"
 
 
-@dataclass(frozen=True, slots=True)
-class Windows:
-    """How long after its start a run may take, and how long transform waits before it begins."""
+# How long transform waits for what has to be there before it begins.
+WAITING = timedelta(hours=1)
 
-    ingest: timedelta
-    transform: timedelta
-    waiting: timedelta
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a DAG, and how long after the start of a run it has to be done.
+
+    ``task_group`` is the part's in the DAG; None stands for the whole run.
+    """
+
+    part: str
+    length: timedelta
+    task_group: str | None = None
 
 
 # Staging: ingest 01:00 to 02:00, transform 03:00 to 05:00. Prod is the same an hour later.
-WINDOWS = Windows(
-    ingest=timedelta(hours=1), transform=timedelta(hours=2), waiting=timedelta(hours=1)
+INGEST_WINDOWS = (Window("ingest", timedelta(hours=1)),)
+TRANSFORM_WINDOWS = (
+    Window("the staging layer", timedelta(minutes=30), "models.staging"),
+    Window("the intermediate layer", timedelta(hours=1), "models.intermediate"),
+    Window("the marts", timedelta(minutes=90), "models.marts"),
+    Window("the last tests", timedelta(hours=2)),
 )
 
 
@@ -86,27 +97,35 @@ def business_day(dag_run: Any) -> date:
     return due.astimezone(UTC).date() - timedelta(days=1)
 
 
-def deadline(
-    dag_id: str, window: timedelta, settings: Settings | None = None
-) -> DeadlineAlert | None:
-    """An alert for a run that has not ended when its window is over; None in dev.
+def deadlines(
+    dag_id: str, windows: Iterable[Window], settings: Settings | None = None
+) -> list[DeadlineAlert]:
+    """An alert for each part of a DAG that is not done when its window is over; none in dev.
 
-    Counted from when the run was queued: partitioned runs have no logical date.
+    Counted from when a run was queued: partitioned runs have no logical date.
     """
     settings = settings or current_settings()
     if settings.environment is Environment.DEV:
-        return None
+        return []
+    return [
+        DeadlineAlert(
+            DeadlineReference.DAGRUN_QUEUED_AT,
+            window.length,
+            AsyncCallback(_KEEP, kwargs=_late(dag_id, window, settings)),
+        )
+        for window in windows
+    ]
+
+
+def _late(dag_id: str, window: Window, settings: Settings) -> dict[str, Any]:
+    minutes = int(window.length.total_seconds() // 60)
     sentence = (
-        f"The run has not ended {_minutes(window)} minutes after its start, and its window is "
-        "over; look which task is still at work."
+        f"The window of {window.part} is over, {minutes} minutes after the start of the run; look "
+        "what the tasks wait for that have not ended."
     )
-    callback = AsyncCallback(_KEEP, kwargs=deadline_event(settings, dag_id, sentence))
-    return DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, window, callback)
+    event = deadline_event(settings, dag_id, sentence)
+    return {**event, "task_group": window.task_group}
 
 
 def _daily(cron: str) -> CronPartitionTimetable:
     return CronPartitionTimetable(cron, timezone="UTC", run_offset=-1, key_format=BUSINESS_DAY)
-
-
-def _minutes(span: timedelta) -> int:
-    return int(span.total_seconds() // 60)

@@ -52,7 +52,7 @@ def tell_stored(settings: Settings) -> int:
 
 
 def deadline_event(settings: Settings, dag_id: str, sentence: str) -> dict[str, Any]:
-    """The keyword arguments of `vending_deadlines.keep`: where to store what.
+    """The keyword arguments of `vending_deadlines.keep_if_late`: where to store what.
 
     Like every writer of the lake it names the encryption and the classification of the object.
     """

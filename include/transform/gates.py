@@ -21,7 +21,7 @@ from include.nights import (
     missing_contracts,
     now,
 )
-from include.schedules import WINDOWS, business_day
+from include.schedules import WAITING, business_day
 from include.settings import Environment, Settings, current_settings
 
 LOOK_AGAIN = timedelta(minutes=1)
@@ -39,7 +39,7 @@ class Gate(BaseOperator):
 
     def __init__(self, *, missing: Callable[[Settings, Any], list[str]], **kwargs: Any) -> None:
         # The window ends the wait, with a better message than a time-out's.
-        limit = WINDOWS.waiting + 10 * LOOK_AGAIN
+        limit = WAITING + 10 * LOOK_AGAIN
         super().__init__(execution_timeout=limit, **kwargs)
         self.missing = missing
 
@@ -54,7 +54,7 @@ class Gate(BaseOperator):
         if not missing:
             return
         sentence = f"{business_day(run)} is not complete: {'; '.join(missing)}."
-        ends = run.run_after + WINDOWS.waiting
+        ends = run.run_after + WAITING
         if now() >= ends:
             raise AirflowFailException(
                 f"{sentence} Mend it and clear this task; {self.task_id} waited until {ends:%H:%M}."

@@ -9,27 +9,34 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 from include.alerts.events import deadline_event, tell_stored
 from include.lake import Lake, open_lake
 from include.settings import Settings, load_settings
-from tests.services.aws import REGION, running_aws
+from tests.services.aws import REGION, Aws, running_aws
 
 PLUGIN = Path(__file__).parents[2] / "plugins" / "vending_deadlines.py"
 SENTENCE = "The run has not ended 60 minutes after its start."
-CONTEXT = {"dag_run": {"dag_run_id": "scheduled__2026-11-20"}}
+RUN = "scheduled__2026-11-20"
 
 
 @pytest.fixture
-def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+def aws() -> Iterator[Aws]:
+    with running_aws() as server:
+        yield server
+
+
+@pytest.fixture
+def settings(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Staging over an empty bucket."""
-    with running_aws() as aws:
-        aws.make_bucket("acme-vending-data-staging")
-        monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(aws.connection))
-        monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-        yield load_settings({"VENDING_ENV": "staging", "VENDING_COMPANY": "acme"})
+    aws.make_bucket("acme-vending-data-staging")
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(aws.connection))
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    return load_settings({"VENDING_ENV": "staging", "VENDING_COMPANY": "acme"})
 
 
 def plugin() -> ModuleType:
@@ -41,9 +48,28 @@ def plugin() -> ModuleType:
     return module
 
 
-def miss(settings: Settings, dag_id: str = "check_deployment") -> None:
+@pytest.fixture(autouse=True)
+def states(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
+    """What Airflow says of the tasks of the group; one of them has not begun."""
+    found: dict[str, str | None] = {"stg_sales.run": "success", "stg_sales.test": None}
+
+    def get_task_states(*, dag_id: str, task_group_id: str | None, run_ids: list[str]) -> Any:
+        assert (task_group_id, run_ids) == ("models.staging", [RUN])
+        return {RUN: found}
+
+    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", get_task_states)
+    return found
+
+
+def miss(settings: Settings, dag_id: str = "check_deployment", **run: str) -> None:
+    """Call the callback as the triggerer does when the window ends."""
     arguments = deadline_event(settings, dag_id, SENTENCE)
-    asyncio.run(plugin().keep(**arguments, context=CONTEXT))
+    of_the_run = {"dag_id": dag_id, "dag_run_id": RUN, "run_type": "scheduled", "state": "running"}
+    asyncio.run(
+        plugin().keep_if_late(
+            **arguments, task_group="models.staging", context={"dag_run": of_the_run | run}
+        )
+    )
 
 
 def stored(lake: Lake, folder: str) -> list[str]:
@@ -58,7 +84,35 @@ def test_a_missed_deadline_is_one_event_however_often_the_triggerer_calls(
     lake = open_lake(settings.lake)
     (key,) = stored(lake, "events")
     event = json.loads(lake.read_bytes(key))
-    assert (event["dag_id"], event["run_id"]) == ("check_deployment", "scheduled__2026-11-20")
+    assert (event["dag_id"], event["run_id"]) == ("check_deployment", RUN)
+    assert event["sentence"] == f"{SENTENCE} There are 1, 'stg_sales.test' first."
+
+
+def test_an_event_is_encrypted_and_classified_as_the_rest_of_the_lake(
+    settings: Settings, aws: Aws
+) -> None:
+    miss(settings)
+    (key,) = stored(open_lake(settings.lake), "events")
+    place = {"Bucket": settings.lake.bucket, "Key": key}
+    assert aws.client("s3").head_object(**place)["ServerSideEncryption"] == "AES256"
+    tags = aws.client("s3").get_object_tagging(**place)["TagSet"]
+    assert tags == [{"Key": "classification", "Value": "internal"}]
+
+
+def test_a_part_that_has_ended_is_not_late_even_if_tasks_of_it_failed(
+    settings: Settings, states: dict[str, str | None]
+) -> None:
+    states["stg_sales.test"] = "failed"
+    miss(settings)
+    assert stored(open_lake(settings.lake), "events") == []
+
+
+@pytest.mark.parametrize("run", [{"run_type": "backfill"}, {"state": "failed"}], ids=str)
+def test_a_backfill_and_a_run_that_is_over_are_not_late(
+    settings: Settings, run: dict[str, str]
+) -> None:
+    miss(settings, **run)
+    assert stored(open_lake(settings.lake), "events") == []
 
 
 def test_the_event_is_told_as_one_incident_and_forgotten(

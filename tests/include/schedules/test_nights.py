@@ -74,6 +74,31 @@ def test_a_vendor_that_delivered_lately_and_not_today_is_missed() -> None:
     assert missing_contracts(DAY, covered) == ["fleet.replenishment has no rows of the day"]
 
 
+def files(contract: str, counts: dict[int, int]) -> list[Coverage]:
+    """So many files of one day each, by the day of November."""
+    return [
+        Coverage(contract, date(2026, 11, day), date(2026, 11, day))
+        for day, count in counts.items()
+        for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({17: 50, 18: 50, 19: 30}, ["fleet.sales has 30 files of the day, of at least 45"]),
+        ({17: 50, 18: 50, 19: 45}, []),
+        ({17: 20, 18: 50, 19: 18}, []),
+        ({18: 1, 19: 1}, []),
+        ({18: 50}, ["fleet.sales has no rows of the day"]),
+        ({19: 1}, []),
+    ],
+    ids=["half", "enough", "a quiet day before", "one file a day", "nothing", "the first day"],
+)
+def test_a_delivery_that_stopped_half_way_is_missed(counts, expected) -> None:
+    assert missing_contracts(DAY, files("fleet.sales", counts)) == expected
+
+
 def test_who_never_delivered_is_not_expected() -> None:
     assert missing_contracts(DAY, []) == []
 

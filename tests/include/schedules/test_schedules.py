@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,9 +11,11 @@ from airflow.sdk import CronPartitionTimetable
 
 from include.assets import EveryAsset
 from include.schedules import (
-    WINDOWS,
+    INGEST_WINDOWS,
+    TRANSFORM_WINDOWS,
+    Window,
     business_day,
-    deadline,
+    deadlines,
     ingest_schedule,
     transform_schedule,
 )
@@ -66,21 +68,37 @@ def test_a_key_that_is_no_day_is_a_sentence_with_the_remedy() -> None:
         business_day(run("yesterday"))
 
 
+def ends(schedule: CronPartitionTimetable, windows: tuple[Window, ...]) -> dict[str, str]:
+    """The time of day in UTC at which each window ends."""
+    hour = int(schedule.expression.split()[1])
+    start = datetime(2026, 1, 1, hour, tzinfo=UTC)
+    return {window.part: f"{start + window.length:%H:%M}" for window in windows}
+
+
 def test_the_windows_are_those_of_the_design() -> None:
-    ingest_starts, transform_starts = timedelta(hours=1), timedelta(hours=3)
+    assert ends(ingest_schedule(STAGING), INGEST_WINDOWS) == {"ingest": "02:00"}
+    assert ends(ingest_schedule(PROD), INGEST_WINDOWS) == {"ingest": "03:00"}
+    assert list(ends(transform_schedule(STAGING), TRANSFORM_WINDOWS).items()) == [
+        ("the staging layer", "03:30"),
+        ("the intermediate layer", "04:00"),
+        ("the marts", "04:30"),
+        ("the last tests", "05:00"),
+    ]
+    assert ends(transform_schedule(PROD), TRANSFORM_WINDOWS)["the last tests"] == "06:00"
 
-    assert ingest_starts + WINDOWS.ingest == timedelta(hours=2)
-    assert transform_starts + WINDOWS.transform == timedelta(hours=5)
 
+def test_each_window_has_an_alert_except_in_dev() -> None:
+    alerts = deadlines("transform", TRANSFORM_WINDOWS, PROD)
 
-def test_a_run_that_outlasts_its_window_is_told_except_in_dev() -> None:
-    alert = deadline("transform", WINDOWS.transform, PROD)
-
-    assert deadline("transform", WINDOWS.transform, DEV) is None
-    assert alert is not None
-    assert alert.interval == timedelta(hours=2)
-    assert alert.callback.path == "vending_deadlines.keep"
-    assert alert.callback.kwargs["place"].endswith("-prod/monitoring/alerts/events")
-    event = alert.callback.kwargs["event"]
-    assert event["dag_id"] == "transform"
-    assert event["sentence"].startswith("The run has not ended 120 minutes after its start")
+    assert deadlines("transform", TRANSFORM_WINDOWS, DEV) == []
+    assert [alert.interval for alert in alerts] == [window.length for window in TRANSFORM_WINDOWS]
+    assert [alert.callback.kwargs["task_group"] for alert in alerts] == [
+        "models.staging",
+        "models.intermediate",
+        "models.marts",
+        None,
+    ]
+    [first, *_] = [alert.callback for alert in alerts]
+    assert first.path == "vending_deadlines.keep_if_late"
+    assert first.kwargs["place"].endswith("-prod/monitoring/alerts/events")
+    assert first.kwargs["event"]["sentence"].startswith("The window of the staging layer is over")

@@ -17,6 +17,7 @@ from airflow.sdk.definitions.context import (
 )
 
 from include.dag_defaults import Layer, dag_arguments
+from include.schedules import TRANSFORM_WINDOWS
 from include.settings import CODE_ROOT, Settings, load_settings
 from include.transform.dag import transform_dag
 from include.transform.manifest import build_manifest
@@ -109,3 +110,10 @@ def test_a_task_that_follows_the_build_imports_neither_cosmos_nor_dbt() -> None:
         timeout=120,
     )
     assert process.returncode == 0, process.stderr[-500:]
+
+
+def test_every_window_of_a_layer_is_about_tasks_of_the_dag(whole: DAG) -> None:
+    groups = {window.task_group for window in TRANSFORM_WINDOWS} - {None}
+
+    assert len(groups) == 3
+    assert groups <= set(whole.task_group_dict)
