@@ -129,8 +129,8 @@ def _files_by_day(day: date, covered: Iterable[Coverage]) -> dict[str, Counter[d
     """How many loads of each source contract hold rows of each of the `days_to_compare`."""
     first, last = days_to_compare(day)
     files: defaultdict[str, Counter[date]] = defaultdict(Counter)
-    for load in covered:
-        from_day, to_day = max(first, load.first_day), min(last, load.last_day)
-        days = range((to_day - from_day).days + 1)
-        files[load.source_contract].update(from_day + timedelta(days=n) for n in days)
+    for span in covered:
+        begin, end = max(first, span.first_day), min(last, span.last_day)
+        for number in range((end - begin).days + 1):
+            files[span.source_contract][begin + timedelta(days=number)] += span.loads
     return files

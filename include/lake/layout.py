@@ -115,7 +115,9 @@ def attributes(settings: ObjectLakeSettings, key: str) -> dict[str, str]:
         "ServerSideEncryption": settings.encryption,
         "Tagging": urlencode({"classification": folder_of(key).classification.value}),
     }
-    return named | ({"SSEKMSKeyId": settings.kms_key_id} if settings.kms_key_id else {})
+    # S3 refuses a key beside AES-256, and an environment may name the one of its other services.
+    with_key = settings.encryption == "aws:kms" and settings.kms_key_id
+    return named | ({"SSEKMSKeyId": settings.kms_key_id} if with_key else {})
 
 
 def folders_below(prefix: str) -> Iterator[tuple[Folder, str]]:

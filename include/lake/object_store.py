@@ -17,6 +17,7 @@ from functools import cached_property
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
+from uuid import uuid4
 
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
@@ -102,21 +103,21 @@ class ObjectLake:
         return BufferedReader(stream, CHUNK_BYTES)
 
     def read_bytes(self, key: str) -> bytes:
-        with self._explained(key, "read"):
-            answer = self._client.get_object(Bucket=self._settings.bucket, Key=bucket_key(key))
-            return answer["Body"].read()
+        with self.open(key) as stream:
+            return stream.read()
 
     def write_bytes(self, key: str, content: bytes) -> None:
         with self._explained(key, "write"):
             self._put(key, content)
 
     def create_bytes(self, key: str, content: bytes) -> bool:
+        writer = uuid4().hex
         try:
-            self._put(key, content, IfNoneMatch="*")
+            self._put(key, content, IfNoneMatch="*", Metadata={"writer": writer})
         except ClientError as error:
             # 409: another conditional write of the same key is under way and will be there first.
             if _status(error) in (409, 412):
-                return False
+                return self._is_written_by(key, writer)
             raise LakeError(self._sentence(key, "write", error)) from error
         except _STORE_ERRORS as error:
             raise LakeError(self._sentence(key, "write", error)) from error
@@ -198,7 +199,19 @@ class ObjectLake:
                 self._settings.bucket, bucket_key(key), str(target), Config=_WHOLE
             )
 
-    def _put(self, key: str, content: bytes, **conditions: str) -> None:
+    def _is_written_by(self, key: str, writer: str) -> bool:
+        """Whether an object that is there already is our own: a write is repeated when its answer
+        was lost, and the repetition is refused.
+        """
+        with self._explained(key, "read"):
+            try:
+                return self._head(key)["Metadata"].get("writer") == writer
+            except ClientError as error:
+                if _status(error) == 404:
+                    return False
+                raise
+
+    def _put(self, key: str, content: bytes, **conditions: Any) -> None:
         self._client.put_object(
             Bucket=self._settings.bucket,
             Key=bucket_key(key),

@@ -78,11 +78,12 @@ class UnreadFile:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """A span of business dates, both ends included, of which current loads hold rows."""
+    """A span of business dates, both ends included, and how many current loads hold its rows."""
 
     source_contract: str
     first_day: date
     last_day: date
+    loads: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,7 @@ class Warehouse(Protocol):
         """
 
     def covered_days(self, first_day: date, last_day: date) -> list[Coverage]:
-        """The spans of the current loads that hold rows of any of these days (inclusive)."""
+        """The spans of the current loads with rows of any of these days (inclusive), each once."""
 
     def totals(self, load_ids: Sequence[int]) -> LoadTotals:
         """What the ledger says of these loads, in sum."""

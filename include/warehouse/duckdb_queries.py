@@ -149,9 +149,10 @@ WHERE is_current AND rows_conformed = 0 AND same_as IN (SELECT unnest($retired::
 """
 
 COVERED = """
-SELECT DISTINCT source_contract, business_date_from, business_date_to
+SELECT source_contract, business_date_from, business_date_to, count(*)
 FROM ops.load_history
 WHERE is_current AND business_date_from <= $last_day AND business_date_to >= $first_day
+GROUP BY source_contract, business_date_from, business_date_to
 """
 
 CURRENT_FILES = """

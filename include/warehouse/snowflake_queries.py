@@ -279,11 +279,12 @@ WHERE is_current AND rows_conformed = 0 AND same_as IN ({LOAD_IDS})
 """
 
 COVERED = """
-SELECT DISTINCT source_contract, business_date_from, business_date_to
+SELECT source_contract, business_date_from, business_date_to, COUNT(*)
 FROM ops.load_history
 WHERE is_current
     AND business_date_from <= CAST(? AS DATE)
     AND business_date_to >= CAST(? AS DATE)
+GROUP BY source_contract, business_date_from, business_date_to
 """
 
 CURRENT_FILES = f"""

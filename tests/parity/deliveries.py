@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -26,10 +26,14 @@ END = date(2026, 3, 31)
 
 @dataclass(frozen=True)
 class Vendors:
-    """A simulated fleet whose files go to a lake. ``folder`` is where it keeps them."""
+    """A simulated fleet whose files go to a lake. ``folder`` is where it keeps them.
+
+    ``delivered`` has the content of what is in the lake already.
+    """
 
     folder: Path
     lake: Lake
+    delivered: dict[str, bytes] = field(default_factory=dict)
 
     def first_day(self) -> None:
         """The history, of which some files are withheld, and every page of the APIs."""
@@ -54,13 +58,12 @@ class Vendors:
         path.write_bytes(b"".join(lines[: len(lines) // 2]))
 
     def _upload(self) -> None:
-        for path in sorted(self._sources.rglob("*")):
+        for path in sorted(path for path in self._sources.rglob("*") if path.is_file()):
             key = f"sources/{path.relative_to(self._sources).as_posix()}"
-            if path.is_file() and not self._has(key, path):
-                self.lake.write_bytes(key, path.read_bytes())
-
-    def _has(self, key: str, path: Path) -> bool:
-        return self.lake.exists(key) and self.lake.read_bytes(key) == path.read_bytes()
+            content = path.read_bytes()
+            if self.delivered.get(key) != content:
+                self.lake.write_bytes(key, content)
+                self.delivered[key] = content
 
     def _fetch_pages(self) -> None:
         with self._serving() as address:

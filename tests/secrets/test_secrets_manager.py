@@ -13,6 +13,7 @@ from airflow.providers.amazon.aws.secrets.secrets_manager import SecretsManagerB
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from include.alerts.routing import load_routing
 from include.settings import load_settings
 from include.warehouse import WarehouseError
 from include.warehouse.snowflake_profile import profile_variables
@@ -85,6 +86,24 @@ def test_a_connection_that_is_not_ours_is_not_asked_for(aws, use_secrets) -> Non
     secret(aws, "vending/staging/connections/aws_default", {"conn_type": "aws"})
 
     assert use_secrets("staging").get_conn_value("aws_default") is None
+
+
+def test_every_connection_that_the_platform_names_is_asked_for() -> None:
+    document = (ROOT / "docs" / "environments.md").read_text("utf-8")
+    section = document.split("## Connections\n", 1)[1].split("\n## ", 1)[0]
+    first_cells = re.findall(r"^\| ([^|]*)\|", section, re.MULTILINE)
+    documented = {name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)}
+    pattern = re.compile(str(options("staging")["connections_lookup_pattern"]))
+    named = documented | set(load_routing().owners.values())
+
+    assert len(documented) >= 7
+    assert [name for name in sorted(named) if not pattern.match(name)] == []
+
+
+def test_terraform_asks_for_the_same_connections() -> None:
+    main = (ROOT / "deploy/terraform/aws/modules/mwaa/main.tf").read_text("utf-8")
+
+    assert f'= "{options("staging")["connections_lookup_pattern"]}"' in main
 
 
 def test_variables_have_a_prefix_too(aws, use_secrets) -> None:

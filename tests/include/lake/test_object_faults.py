@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,18 @@ import pytest
 
 from include.ingest import settle
 from include.lake import Lake, LakeError, open_lake
+from include.lake.connection import ATTEMPTS
 from include.lake.object_store import PART_BYTES
 from include.settings import ObjectLakeSettings, Settings, load_settings
 from tests.include.ingest.running import Ingest, products, sales
 from tests.services.aws import running_aws
 from tests.services.faulty_s3 import Fault, FaultyS3, running_faulty_s3
 
-BUCKET = "acme-vending-data-staging"
+_numbers = count()
 SLOW, CUT = Fault(seconds_before=1.2), Fault(is_cut=True)
 TRANSIENT = [Fault(500), Fault(503), SLOW, CUT]
-# Tries of one request, and how long an answer may take.
-QUICK = {"retries": {"mode": "standard", "total_max_attempts": 2}, "read_timeout": 1}
+# How often one request is tried, where it need not be often.
+TRIES = 2
 CONTENT = bytes(range(256)) * 4_000
 
 
@@ -53,20 +55,24 @@ class Store:
 @pytest.fixture(scope="module")
 def proxy() -> Iterator[FaultyS3]:
     with running_aws() as aws, running_faulty_s3(aws) as faulty:
-        aws.make_bucket(BUCKET)
         yield faulty
+
+
+def connection(proxy: FaultyS3, tries: int) -> str:
+    """The connection of the lake, with so many tries of a request and a second for each answer."""
+    config = {"retries": {"mode": "standard", "total_max_attempts": tries}, "read_timeout": 1}
+    through = proxy.aws.connection
+    return json.dumps(through | {"extra": through["extra"] | {"config_kwargs": config}})
 
 
 @pytest.fixture
 def store(proxy: FaultyS3, monkeypatch: pytest.MonkeyPatch) -> Store:
     proxy.fail()
-    connection = proxy.aws.connection
-    connection["extra"] |= {"config_kwargs": QUICK}
-    monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(connection))
-    settings = ObjectLakeSettings(bucket=BUCKET, connection_id="lake", encryption="AES256")
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE", connection(proxy, TRIES))
+    bucket = f"acme-vending-data-{next(_numbers)}"
+    proxy.aws.make_bucket(bucket)
+    settings = ObjectLakeSettings(bucket=bucket, connection_id="lake", encryption="AES256")
     lake = open_lake(settings)
-    for stored in list(lake.list("staging")):
-        lake.delete(stored.key)
     lake.write_bytes("staging/a", CONTENT)
     return Store(lake, proxy, settings)
 
@@ -110,7 +116,7 @@ def test_what_does_not_pass_is_one_sentence_after_a_bounded_number_of_tries(
     with pytest.raises(LakeError, match=said):
         store.attempt(operation, tmp_path)
 
-    assert len(store.proxy.met) <= QUICK["retries"]["total_max_attempts"]
+    assert len(store.proxy.met) <= TRIES
 
 
 def test_only_a_404_means_that_an_object_is_absent(store: Store) -> None:
@@ -154,8 +160,10 @@ def ingest(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ing
 
 
 def test_a_run_of_ingest_loads_every_row_once_through_all_of_it(
-    store: Store, ingest: Ingest
+    store: Store, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE", connection(store.proxy, ATTEMPTS))
+    ingest.lake = open_lake(store.settings)
     for machine in ("VM001", "VM002", "VM003"):
         ingest.deliver(f"sales_{machine}_20260101.csv", sales(machine, 100, 200, "cheap"))
     ingest.deliver("products.csv", products("Tea"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,7 +18,7 @@ from botocore.exceptions import ResponseStreamingError
 from include.lake import Lake, LakeError, StoredObject, Zone, open_lake
 from include.lake.object_store import PART_BYTES
 from include.lake.object_stream import ObjectStream
-from include.settings import ObjectLakeSettings, ObjectStore
+from include.settings import CODE_ROOT, ObjectLakeSettings, ObjectStore
 from tests.services.aws import Aws, running_aws
 
 _numbers = count()
@@ -140,6 +142,18 @@ def test_a_listing_can_be_bounded_by_the_time_of_change(lake):
     assert list(lake.list("sources", since=stored.modified_at)) == [stored]
     assert list(lake.list("sources", since=stored.modified_at + timedelta(seconds=1))) == []
     assert list(lake.list("sources", before=stored.modified_at)) == []
+
+
+def test_staging_sends_no_key_even_if_one_is_named(settings, aws, bucket):
+    lake = open_lake(settings.model_copy(update={"kms_key_id": "alias/of-the-logs"}))
+    sent = []
+    lake._client.meta.events.register(
+        "before-send.s3.PutObject", lambda request, **_: sent.append(dict(request.headers))
+    )
+
+    lake.write_bytes("staging/x", b"1")
+
+    assert [name for name in sent[0] if "kms" in name.lower()] == []
 
 
 def test_staging_is_encrypted_with_aes256_and_every_object_is_classified(lake, aws, bucket):
@@ -339,3 +353,46 @@ def test_a_stream_hands_over_a_megabyte_at_a_time(lake):
 
     assert sum(sizes) == 5_000_000
     assert max(sizes) <= 1 << 20
+
+
+MEASURE = """
+import resource, sys
+from pathlib import Path
+from include.lake import open_lake
+from include.settings import ObjectLakeSettings
+
+def peak_mb():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+lake = open_lake(
+    ObjectLakeSettings(bucket=sys.argv[1], connection_id="lake", encryption="AES256")
+)
+made, size_mb = Path(sys.argv[2]), int(sys.argv[3])
+lake.write_bytes("staging/warm", b"1")
+with made.open("wb") as file:
+    for _ in range(size_mb):
+        file.write(bytes(1 << 20))
+before = peak_mb()
+lake.put_file(made, "staging/large")
+with lake.local_paths(["staging/large"]) as [path]:
+    assert path.stat().st_size == size_mb << 20
+with lake.open("staging/large") as stream:
+    assert sum(len(chunk) for chunk in iter(stream.read1, b"")) == size_mb << 20
+print(peak_mb() - before)
+"""
+
+
+def test_of_an_object_of_any_size_a_few_parts_are_in_memory(settings, bucket, tmp_path):
+    size_mb = 128
+    made = tmp_path / "made"
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, bucket, str(made), str(size_mb)],
+        cwd=CODE_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert float(done.stdout.split()[-1]) < 5 * PART_BYTES / (1 << 20)

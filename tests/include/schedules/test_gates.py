@@ -106,6 +106,18 @@ def test_a_day_is_complete_when_ingest_ended_and_every_vendor_has_rows(prod, lak
     assert missing_of_ingest(prod, night_run()) == []
 
 
+def test_a_day_of_which_only_some_files_are_loaded_is_not_complete(prod, lake) -> None:
+    ingest_ended(lake)
+    before, of_the_day = datetime(2025, 12, 31, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
+    load(prod, lake, *(Version(f"VM{n}_1.csv", f"A{n}", landed_at=before) for n in range(4)))
+    load(prod, lake, Version("VM1_2.csv", "B1", landed_at=of_the_day))
+    load(prod, lake, Version("VM2_2.csv", "B2", landed_at=of_the_day))
+
+    assert missing_of_ingest(prod, night_run()) == [
+        "fleet.sales has 2 files of the day, of at least 3"
+    ]
+
+
 def test_prod_waits_until_staging_has_verified_the_same_code(prod, staging_lake) -> None:
     night = Night(staging_lake, business_day(night_run()))
     assert missing_of_staging(prod, night_run()) == ["staging has not verified the day"]

@@ -65,10 +65,10 @@ def test_a_damaged_mark_is_a_sentence_with_the_remedy(night: Night) -> None:
 
 def test_a_vendor_that_delivered_lately_and_not_today_is_missed() -> None:
     covered = [
-        Coverage("fleet.sales", date(2026, 11, 1), date(2026, 11, 18)),
-        Coverage("fleet.sales", DAY, DAY),
-        Coverage("fleet.replenishment", date(2026, 11, 18), date(2026, 11, 18)),
-        Coverage("weather_service.weather", date(2026, 11, 10), date(2026, 11, 25)),
+        Coverage("fleet.sales", date(2026, 11, 1), date(2026, 11, 18), 1),
+        Coverage("fleet.sales", DAY, DAY, 1),
+        Coverage("fleet.replenishment", date(2026, 11, 18), date(2026, 11, 18), 1),
+        Coverage("weather_service.weather", date(2026, 11, 10), date(2026, 11, 25), 1),
     ]
 
     assert missing_contracts(DAY, covered) == ["fleet.replenishment has no rows of the day"]
@@ -77,9 +77,8 @@ def test_a_vendor_that_delivered_lately_and_not_today_is_missed() -> None:
 def files(contract: str, counts: dict[int, int]) -> list[Coverage]:
     """So many files of one day each, by the day of November."""
     return [
-        Coverage(contract, date(2026, 11, day), date(2026, 11, day))
+        Coverage(contract, date(2026, 11, day), date(2026, 11, day), count)
         for day, count in counts.items()
-        for _ in range(count)
     ]
 
 

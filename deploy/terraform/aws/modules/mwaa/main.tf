@@ -24,7 +24,7 @@ locals {
     variables_prefix   = "vending/${var.environment}/variables"
     config_prefix      = null
     # Others come from no secret, and each look-up costs a request.
-    connections_lookup_pattern = "^(lake|staging_lake|snowflake|snowflake_transform|slack|fleet_api|weather_api|cloudflare)$"
+    connections_lookup_pattern = "^(lake|staging_lake|snowflake|snowflake_transform|slack(_[a-z_]+)?|fleet_api|weather_api|cloudflare)$"
     variables_lookup_pattern   = "^$"
   })
 
@@ -142,6 +142,9 @@ resource "aws_mwaa_environment" "this" {
     "vending.sns_topic_arn"     = aws_sns_topic.alarms.arn
     "vending.conform_memory_mb" = local.class.conform_memory_mb
     "vending.dbt_threads"       = local.class.dbt_threads
+
+    # What the page "Data health" draws; it reads no other setting.
+    "vending.health_snapshot" = "s3://${split(":::", var.lake_bucket_arn)[1]}/monitoring/health.json"
 
     "celery.worker_autoscale"                 = "${local.class.tasks},${local.class.tasks}"
     "core.dags_are_paused_at_creation"        = "True"
