@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import duckdb
 
+from benchmarks.memory import peak_megabytes
 from benchmarks.results import Result, alone, compared, show
 from include.contracts import load_catalog
 from include.ingest.conform import conform_files
@@ -112,23 +112,9 @@ def _measured(started: float, started_cpu: float, rows: int) -> Measure:
     return Measure(
         seconds=time.perf_counter() - started,
         cpu_seconds=time.process_time() - started_cpu,
-        megabytes=_peak_megabytes(),
+        megabytes=peak_megabytes(),
         rows=rows,
     )
-
-
-def _peak_megabytes() -> int:
-    """The most that this process has had resident.
-
-    Linux hands getrusage's figure down from the parent that started the process, so the kernel's
-    own count for this program comes first.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(peak.split()[1]) // 1024
-    divisor = 1 << 20 if sys.platform == "darwin" else 1 << 10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // divisor
 
 
 def _compare(case: Case, rounds: int) -> list[Result]:

@@ -3,8 +3,9 @@
 Holds what lies at Cloudflare to the marts, looks at limits, and removes what killed publishers
 left.
 
-- **Inputs**: the published marts in the readers' copy of the warehouse; D1 and KV.
-- **Outputs**: none but its verdict; tables of unfinished publications are dropped from D1.
+- **Inputs**: the published marts in the readers' copy of the warehouse; D1, KV and Iceberg.
+- **Outputs**: its verdict; Iceberg tables of fewer files and snapshots; tables of unfinished
+  publications are dropped from D1.
 - **Schedule**: daily at 09:30 UTC where `VENDING_CLOUDFLARE_CONNECTION` is set, else by hand.
 - **Owner**: data-platform.
 
@@ -12,8 +13,10 @@ left.
 
 `check_limits` logs the size of the D1 database, as a warning from 80 % of its limit on. For each
 mart and sink, `verify_<mart>` reads back what was published: D1 row by row, KV by the names of its
-pairs, which are made from their content. `sweep` drops tables of D1 that belong to no version, and
-names marts that are in D1 and no longer published.
+pairs, which are made from their content, Iceberg row by row. `compact_<mart>` writes small files of
+a partition as one, `expire_<mart>` forgets snapshots older than 7 days and deletes files that no
+snapshot names. `sweep` drops tables of D1 that belong to no version, and names what is in D1 or an
+Iceberg table and no longer published.
 
 ## When it fails
 
@@ -24,14 +27,20 @@ names marts that are in D1 and no longer published.
 
 ## Rerun safety
 
-Any task may be killed and run again at any time; only `sweep` changes anything, and only what no
-publisher works on.
+Any task may be killed and run again at any time. `sweep` changes only what no publisher works on;
+compaction is a commit that keeps every row, and loses to a publisher that commits first.
 """
 
 from airflow.sdk import dag
 
 from include.dag_defaults import Impact, Layer, dag_arguments
-from include.publish.tasks import check_limits, maintenance_schedule, sweep, verify_marts_at_sinks
+from include.publish.tasks import (
+    check_limits,
+    maintain_iceberg_tables,
+    maintenance_schedule,
+    sweep,
+    verify_marts_at_sinks,
+)
 from include.settings import current_settings
 
 settings = current_settings()
@@ -44,7 +53,8 @@ settings = current_settings()
     **dag_arguments(layer=Layer.PUBLISH, impact=Impact.LOW),
 )
 def maintain_cloudflare() -> None:
-    [check_limits(), *verify_marts_at_sinks(settings)] >> sweep()
+    checks = [check_limits(), *verify_marts_at_sinks(settings)]
+    [*checks, *maintain_iceberg_tables(settings)] >> sweep()
 
 
 maintain_cloudflare()

@@ -1,11 +1,12 @@
 """# Publish to Cloudflare
 
-Brings marts to Cloudflare's edge: as tables of D1 and as pairs of KV. Only what changed is written,
-and readers see the version before or the new one, never half of one.
+Brings marts to Cloudflare: as tables of D1, as pairs of KV, and as Iceberg tables on R2. Only what
+changed is written, and readers see the version before or the new one, never half of one.
 
 - **Inputs**: the marts with `meta.publish` in their YAML, from the readers' copy of the warehouse.
 - **Outputs**: their tables in D1 and the table `publications`; their pairs in KV and the key
-  `pipeline/state`; what was published last, below `published/` in the lake.
+  `pipeline/state`; a snapshot of their Iceberg tables; what was published last, below `published/`
+  in the lake.
 - **Schedule**: when every published mart has a new event, so after each run of `transform`. By hand
   where `VENDING_CLOUDFLARE_CONNECTION` is not set.
 - **Parameter** `roll_back`: a mart whose pairs in KV go back to the version before. They stay there
@@ -16,7 +17,8 @@ and readers see the version before or the new one, never half of one.
 
 One for each mart and sink, such as `d1.fct_machine_health`, in the pool `cloudflare`, of which each
 slot owns a quarter of Cloudflare's 1,200 requests in five minutes. Each logs one sentence: what it
-found, sent and deleted. `publish_state` writes which versions are published now.
+found, sent and deleted. Tasks of Iceberg are skipped where the connection names no catalog.
+`publish_state` writes which versions are published now.
 
 ## When it fails
 
@@ -24,6 +26,7 @@ found, sent and deleted. `publish_state` writes which versions are published now
 - *Cloudflare answered 403*: the token lacks a permission that docs/cloudflare.md lists.
 - *Cloudflare answered 429* after seven minutes of waiting: something else uses the account's
   requests; clear the task later.
+- *The Iceberg catalog would not ...*: see docs/runbooks/publish_cloudflare.md.
 - *two rows of the key*, *would not get exactly*: mend the mart or its `meta.publish`.
 - *The D1 database holds ...* (a warning): see docs/runbooks/publish_cloudflare.md.
 

@@ -18,7 +18,6 @@ beside the table is dropped, and the version says from where to go on.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Iterable, Iterator
@@ -35,6 +34,7 @@ from include.publish.d1_sql import (
     d1_table,
     names,
 )
+from include.publish.digests import RowDigests, short_digest
 from include.publish.marts import CHUNK_ROWS, MartReader, PublishError, identifier, text
 from include.publish.outcome import Outcome
 from include.publish.spec import D1Spec, PublishedMart, Sink
@@ -74,11 +74,12 @@ class D1Sink:
         self._reader = reader
         self._mart = mart
         self._table = d1_table(mart, spec)
-        self._layout = _digest(self._table.layout)
+        self._layout = short_digest(self._table.layout)
         self._database = database
         self._versions = versions
         self._size_limit = size_limit
         self._relation = reader.relation(mart)
+        self._digests = RowDigests(reader, self._relation, self._table.row_key, self._table.row)
 
     def publish(self) -> Outcome:
         """Bring the table to the mart's rows.
@@ -86,9 +87,10 @@ class D1Sink:
         Raises PublishError for rows that D1 cannot hold, CloudflareError if D1 refuses.
         """
         path = self._reader.scratch / f"{uuid4().hex}.parquet"
-        self._write_version_file(path)
-        row_count = self._check_keys(path)
-        version = self._version(path)
+        self._digests.write(path)
+        row_count = self._digests.require_keys(path, self._mart.name, Sink.D1, self._table.key)
+        self._check_sizes(path)
+        version = self._digests.version(path, self._layout)
         published = published_version(self._database, self._mart.name)
         if published is not None and published.version == version:
             if not self._versions.has(version):
@@ -114,42 +116,15 @@ class D1Sink:
 
     # ---- the version
 
-    def _write_version_file(self, path: Path) -> None:
-        row, key = self._table.row, self._table.row_key
-        self._reader.connection.execute(
-            f"COPY (SELECT key, md5_number_lower(row_text) AS digest, "
-            f"md5_number_upper(row_text) AS more, strlen(row_text) AS size "
-            f"FROM (SELECT {key} AS key, {row} AS row_text FROM {self._relation})) "
-            f"TO {text(str(path))} (FORMAT parquet, COMPRESSION zstd)"
-        )
-
-    def _check_keys(self, path: Path) -> int:
-        """The number of rows. Raises PublishError unless each has a key of its own, and fits."""
-        connection, file = self._reader.connection, text(str(path))
-        rows, unkeyed, largest = connection.execute(
-            f"SELECT count(*), count(*) FILTER (key IS NULL), max(size) FROM {file}"
-        ).fetchall()[0]
-        repeated = connection.execute(
-            f"SELECT key FROM {file} GROUP BY key HAVING count(*) > 1 LIMIT 1"
-        ).fetchone()
-        name, key = self._mart.name, ", ".join(self._table.key)
-        if unkeyed or repeated:
-            raise PublishError(
-                f"{name} has two rows of the key ({key}) {repeated[0] if repeated else ''}; "
-                "name columns in meta.publish.d1.key that tell its rows apart."
-            )
+    def _check_sizes(self, path: Path) -> None:
+        largest = self._reader.connection.execute(
+            f"SELECT max(size) FROM {text(str(path))}"
+        ).fetchall()[0][0]
         if largest is not None and largest > ROW_BYTES:
             raise PublishError(
-                f"{name} has a row of {largest} bytes and D1 takes {ROW_BYTES}; publish less of it."
+                f"{self._mart.name} has a row of {largest} bytes and D1 takes {ROW_BYTES}; "
+                "publish less of it."
             )
-        return rows
-
-    def _version(self, path: Path) -> str:
-        """A digest of layout and rows, whatever their order: the rows differ by their key."""
-        found = self._reader.connection.execute(
-            f"SELECT count(*), bit_xor(digest), bit_xor(more) FROM {text(str(path))}"
-        ).fetchone()
-        return _digest(f"{self._layout} {found}")
 
     def _check_values(self) -> None:
         for column in self._table.columns:
@@ -222,18 +197,8 @@ class D1Sink:
 
     def _compare(self, published: str, path: Path) -> str:
         """Make the tables `upserts` and `gone`, both of keys; returns a condition on `upserts`."""
-        connection = self._reader.connection
-        with self._versions.lake.local_paths([self._versions.key(published)]) as (old_path,):
-            old, new = text(str(old_path)), text(str(path))
-            connection.execute(
-                "CREATE OR REPLACE TABLE upserts AS "
-                f"SELECT n.key FROM {new} n LEFT JOIN {old} o USING (key) "
-                "WHERE o.digest IS DISTINCT FROM n.digest OR o.more IS DISTINCT FROM n.more"
-            )
-            connection.execute(
-                "CREATE OR REPLACE TABLE gone AS "
-                f"SELECT o.key FROM {old} o ANTI JOIN {new} n USING (key)"
-            )
+        with self._versions.lake.local_paths([self._versions.key(published)]) as (old,):
+            self._digests.compare(old, path)
         return f"{self._table.row_key} IN (SELECT key FROM upserts)"
 
     def _apply(self, wanted: Publication, published: Publication, changed: str) -> Outcome:
@@ -246,10 +211,7 @@ class D1Sink:
             written = self._commit(wanted, [guard, *small])
         else:
             written = self._apply_staged(wanted, guard, changed)
-        upserts, gone = (
-            self._reader.connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0]
-            for table in ("upserts", "gone")
-        )
+        upserts, gone = self._digests.counted("upserts"), self._digests.counted("gone")
         return self._outcome(wanted, "changed", upserts, gone, written)
 
     def _small_change(self, changed: str, upsert: Around, delete: Around) -> list[Statement] | None:
@@ -446,7 +408,3 @@ def _size(statement: Statement) -> int:
 
 def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _digest(content: str) -> str:
-    return hashlib.sha256(content.encode()).hexdigest()[:16]

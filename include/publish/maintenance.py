@@ -42,6 +42,15 @@ def sweep_d1(services: Services) -> list[str]:
     return dropped
 
 
+def name_withdrawn_from_iceberg(services: Services) -> None:
+    """Log tables of the catalog's namespace that no mart is published to."""
+    known = {mart.name for mart in services.marts if Sink.ICEBERG in mart.sinks}
+    for table in sorted(set(services.iceberg.names()) - known):
+        log.warning(
+            "%s is an Iceberg table and no longer published; drop it if no reader needs it.", table
+        )
+
+
 def _name_withdrawn(services: Services) -> None:
     database = services.d1()
     known = {mart.name for mart in services.marts if Sink.D1 in mart.sinks}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from include.cloudflare.access import CloudflareAccess, cloudflare_access
@@ -15,7 +16,7 @@ from include.cloudflare.kv import KvNamespace
 from include.lake import Lake, open_lake
 from include.publish.d1 import D1Sink
 from include.publish.kv import KvSink
-from include.publish.marts import MartReader, open_marts
+from include.publish.marts import MartReader, PublishError, open_marts
 from include.publish.spec import PublishedMart, Sink, published_mart, published_marts
 from include.publish.versions import PublishedVersions
 from include.settings import Settings
@@ -23,6 +24,10 @@ from include.transform.manifest import Manifest, load_manifest
 
 if TYPE_CHECKING:
     from cloudflare import Cloudflare
+    from pyiceberg.table import Table
+
+    from include.cloudflare.iceberg import IcebergCatalog
+    from include.publish.iceberg import IcebergSink
 
 
 @dataclass(frozen=True)
@@ -58,10 +63,35 @@ class Services:
         versions = self.versions(Sink.KV, mart.name)
         return KvSink(self.reader, mart, mart.spec.kv, self.kv(), versions)
 
+    @cached_property
+    def iceberg(self) -> IcebergCatalog:
+        # Imported here: pyiceberg costs half a second, and most tasks need none.
+        from include.cloudflare.iceberg import open_catalog
+
+        return open_catalog(self.access)
+
+    def iceberg_sink(self, mart: PublishedMart) -> IcebergSink:
+        from include.publish.iceberg import IcebergSink
+
+        assert mart.spec.iceberg is not None
+        versions = self.versions(Sink.ICEBERG, mart.name)
+        return IcebergSink(self.reader, mart, mart.spec.iceberg, self.iceberg, versions)
+
+    def iceberg_table(self, mart: PublishedMart) -> Table:
+        """The mart's table. Raises PublishError before its first publication."""
+        table = self.iceberg.load(mart.name)
+        if table is None:
+            raise PublishError(
+                f"{mart.name} has never been published to Iceberg; run publish_cloudflare."
+            )
+        return table
+
     def versions(self, sink: Sink, mart: str) -> PublishedVersions:
         return PublishedVersions(self.lake, sink, self._id(sink), mart)
 
     def _id(self, sink: Sink) -> str:
+        if sink is Sink.ICEBERG:
+            return self.iceberg.target
         field = {Sink.D1: "d1_database_id", Sink.KV: "kv_namespace_id"}[sink]
         value = getattr(self.access, field)
         if value is None:

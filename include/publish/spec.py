@@ -9,6 +9,9 @@ config:
       kv:
         key: "stock/{source}/{machine_id}/{slot_number}"
         ttl_seconds: 604800
+      iceberg:
+        key: [source, machine_id, business_date]
+        partition: {business_date: month}
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ class Sink(StrEnum):
 
     D1 = "d1"
     KV = "kv"
+    ICEBERG = "iceberg"
 
 
 class _Spec(BaseModel):
@@ -66,9 +70,26 @@ class KvSpec(_Spec):
         return tuple(_FIELD.findall(self.key))
 
 
+class Transform(StrEnum):
+    """How a column's values make partitions of an Iceberg table."""
+
+    IDENTITY = "identity"
+    YEAR = "year"
+    MONTH = "month"
+    DAY = "day"
+
+
+class IcebergSpec(_Spec):
+    """An Iceberg table: the columns that tell its rows apart, and those that part its files."""
+
+    key: tuple[Name, ...] = Field(min_length=1)
+    partition: dict[Name, Transform] = Field(default_factory=dict)
+
+
 class PublishSpec(_Spec):
     d1: D1Spec | None = None
     kv: KvSpec | None = None
+    iceberg: IcebergSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +154,9 @@ def _named(spec: PublishSpec) -> Iterable[str]:
             yield from index
     if spec.kv is not None:
         yield from spec.kv.key_columns
+    if spec.iceberg is not None:
+        yield from spec.iceberg.key
+        yield from spec.iceberg.partition
 
 
 def _require_columns(mart: str, named: Iterable[str], columns: set[str]) -> None:

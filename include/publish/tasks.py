@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import TaskGroup, XComArg, get_current_context, task
+from airflow.sdk import TaskGroup, TriggerRule, XComArg, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 from include.alerts.callbacks import on_run_success
 from include.assets import EveryAsset
@@ -15,6 +17,9 @@ from include.publish.spec import PublishedMart, Sink, published_marts
 from include.settings import Settings, current_settings
 from include.transform.manifest import load_manifest
 from include.transform.tasks import mart_assets
+
+if TYPE_CHECKING:
+    from include.publish.services import Services
 
 log = logging.getLogger(__name__)
 
@@ -42,16 +47,30 @@ def maintenance_schedule(settings: Settings) -> str | None:
 
 def publish_marts_to_sinks(settings: Settings) -> list[XComArg]:
     """A task for each mart and sink, in a group for each sink; each gives an outcome's fields."""
-    publish = {Sink.D1: publish_d1, Sink.KV: publish_kv}
+    publish = {Sink.D1: publish_d1, Sink.KV: publish_kv, Sink.ICEBERG: publish_iceberg}
     return _for_each(settings, lambda mart, sink: publish[sink].override(task_id=mart)(mart=mart))
 
 
 def verify_marts_at_sinks(settings: Settings) -> list[XComArg]:
     """A task for each mart and sink that holds the edge to the mart."""
-    verify = {Sink.D1: verify_d1, Sink.KV: verify_kv}
+    verify = {Sink.D1: verify_d1, Sink.KV: verify_kv, Sink.ICEBERG: verify_iceberg}
     return _for_each(
         settings, lambda mart, sink: verify[sink].override(task_id=f"verify_{mart}")(mart=mart)
     )
+
+
+def maintain_iceberg_tables(settings: Settings) -> list[XComArg]:
+    """For each mart with an Iceberg table, a task that compacts it and one that expires it."""
+    marts = [mart.name for mart in _marts(settings) if Sink.ICEBERG in mart.sinks]
+    if not marts:
+        return []
+    with TaskGroup("iceberg_tables"):
+        return [
+            expire_iceberg.override(task_id=f"expire_{mart}")(
+                compact_iceberg.override(task_id=f"compact_{mart}")(mart)
+            )
+            for mart in marts
+        ]
 
 
 @task(pool=POOL)
@@ -81,8 +100,21 @@ def publish_kv(mart: str) -> dict[str, Any]:
     return outcome.fields()
 
 
-@task(pool=POOL, on_success_callback=on_run_success)
-def publish_state(outcomes: list[dict[str, Any]]) -> None:
+@task(pool=POOL)
+def publish_iceberg(mart: str) -> dict[str, Any]:
+    """Bring the mart's Iceberg table to its rows, as one snapshot."""
+    from include.publish.services import open_services
+
+    with open_services(current_settings()) as services:
+        _skip_without_catalog(services)
+        outcome = services.iceberg_sink(services.mart(mart)).publish()
+    log.info("%s", outcome)
+    return outcome.fields()
+
+
+# Tasks of Iceberg are skipped where there is no catalog, and have no outcome.
+@task(pool=POOL, on_success_callback=on_run_success, trigger_rule=TriggerRule.NONE_FAILED)
+def publish_state(outcomes: list[dict[str, Any] | None]) -> None:
     """Write the pipeline's state to its own key of KV, where there is a namespace."""
     from include.publish.services import open_services
     from include.publish.state import pipeline_state, write_state
@@ -90,7 +122,8 @@ def publish_state(outcomes: list[dict[str, Any]]) -> None:
     context = get_current_context()
     with open_services(current_settings()) as services:
         if services.access.kv_namespace_id is not None:
-            write_state(services.kv(), pipeline_state(context["run_id"], outcomes))
+            told = [outcome for outcome in outcomes if outcome is not None]
+            write_state(services.kv(), pipeline_state(context["run_id"], told))
 
 
 @task(pool=POOL)
@@ -124,15 +157,60 @@ def verify_kv(mart: str) -> None:
         log.info("%s", verify_kv_pairs(sink, services.mart(mart), services.kv()))
 
 
-@task(pool=POOL, on_success_callback=on_run_success)
+@task(pool=POOL)
+def verify_iceberg(mart: str) -> None:
+    """Fail unless the mart's Iceberg table holds exactly its rows."""
+    from include.publish.services import open_services
+    from include.publish.verify_iceberg import verify_iceberg_table
+
+    with open_services(current_settings()) as services:
+        _skip_without_catalog(services)
+        log.info("%s", verify_iceberg_table(services, services.mart(mart)))
+
+
+@task(pool=POOL)
+def compact_iceberg(mart: str) -> str:
+    """Write the small files of the mart's Iceberg table as large ones; returns the mart."""
+    from include.publish.iceberg_maintenance import compact
+    from include.publish.services import open_services
+
+    with open_services(current_settings()) as services:
+        _skip_without_catalog(services)
+        compact(services.iceberg_table(services.mart(mart)))
+    return mart
+
+
+@task(pool=POOL)
+def expire_iceberg(mart: str) -> None:
+    """Forget old snapshots of the mart's Iceberg table, and delete files that no snapshot names."""
+    from include.publish.iceberg_maintenance import delete_lost_files, expire
+    from include.publish.services import open_services
+
+    now = datetime.now(UTC)
+    with open_services(current_settings()) as services:
+        table = services.iceberg_table(services.mart(mart))
+        expire(table, now)
+        delete_lost_files(table, now)
+
+
+@task(pool=POOL, on_success_callback=on_run_success, trigger_rule=TriggerRule.NONE_FAILED)
 def sweep() -> None:
     """Drop what killed publishers left, and name what is no longer published."""
-    from include.publish.maintenance import sweep_d1
+    from include.publish.maintenance import name_withdrawn_from_iceberg, sweep_d1
     from include.publish.services import open_services
 
     with open_services(current_settings()) as services:
         if services.access.d1_database_id is not None:
             sweep_d1(services)
+        if services.access.iceberg is not None:
+            name_withdrawn_from_iceberg(services)
+
+
+def _skip_without_catalog(services: Services) -> None:
+    if services.access.iceberg is None:
+        raise AirflowSkipException(
+            "The Cloudflare connection names no Iceberg catalog; docs/cloudflare.md says how."
+        )
 
 
 def _for_each(settings: Settings, make: Callable[[str, Sink], XComArg]) -> list[XComArg]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.cloudflare.local_catalog import LocalCatalog, running_catalog
 from deploy.cloudflare.local_cloudflare import LocalCloudflare, is_installed, running_cloudflare
 
 
@@ -18,6 +19,13 @@ def cloudflare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloudf
         missing = "no local Cloudflare: run npm install --prefix deploy/cloudflare --no-save"
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     with running_cloudflare(tmp_path_factory.mktemp("cloudflare")) as running:
+        yield running
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[LocalCatalog]:
+    """A catalog of Iceberg tables, which lie in a folder."""
+    with running_catalog(tmp_path / "catalog") as running:
         yield running
 
 

@@ -19,7 +19,16 @@ import duckdb
 
 from deploy.cloudflare.local_cloudflare import LocalCloudflare
 from include.publish import d1 as d1_sink
-from include.publish.spec import Column, D1Spec, KvSpec, PublishedMart, PublishSpec, Sink
+from include.publish.spec import (
+    Column,
+    D1Spec,
+    IcebergSpec,
+    KvSpec,
+    PublishedMart,
+    PublishSpec,
+    Sink,
+    Transform,
+)
 from tests.cloudflare.published import CONTRACT, KEY, Warehouse, publish_d1, publish_kv
 
 ROWS = 60
@@ -29,7 +38,11 @@ MART = "drill"
 def open_drill(folder: Path) -> Warehouse:
     """The mart of the drill, made if it is not there."""
     columns = tuple(Column(*column) for column in CONTRACT.items())
-    spec = PublishSpec(d1=D1Spec(key=KEY), kv=KvSpec(key="drill-row/{machine_id}"))
+    spec = PublishSpec(
+        d1=D1Spec(key=KEY),
+        kv=KvSpec(key="drill-row/{machine_id}"),
+        iceberg=IcebergSpec(key=KEY, partition={"business_date": Transform.MONTH}),
+    )
     made = Warehouse(folder, PublishedMart(MART, "marts", columns, spec))
     definition = ", ".join(f"{name} {data_type}" for name, data_type in CONTRACT.items())
     made.execute(

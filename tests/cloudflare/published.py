@@ -11,16 +11,28 @@ from typing import Any
 import duckdb
 import httpx
 
+from deploy.cloudflare.local_catalog import LocalCatalog
 from deploy.cloudflare.local_cloudflare import LocalCloudflare
+from include.cloudflare.access import CloudflareAccess
 from include.cloudflare.client import open_cloudflare
 from include.cloudflare.d1 import D1Database, Statement
+from include.cloudflare.iceberg import IcebergCatalog, open_catalog
 from include.cloudflare.kv import KvNamespace
 from include.lake import DiskLake
 from include.publish.d1 import D1Sink
+from include.publish.iceberg import IcebergSink
 from include.publish.kv import KvSink
 from include.publish.marts import MartReader, open_file
 from include.publish.outcome import Outcome
-from include.publish.spec import Column, D1Spec, KvSpec, PublishedMart, PublishSpec, Sink
+from include.publish.spec import (
+    Column,
+    D1Spec,
+    IcebergSpec,
+    KvSpec,
+    PublishedMart,
+    PublishSpec,
+    Sink,
+)
 from include.publish.versions import PublishedVersions
 
 CONTRACT = {
@@ -75,10 +87,13 @@ def warehouse(
     contract: dict[str, str] | None = None,
     d1: D1Spec | None = None,
     kv: KvSpec | None = None,
+    iceberg: IcebergSpec | None = None,
 ) -> Warehouse:
     """A mart of so many rows whose key is (source, machine_id)."""
     columns = tuple(Column(*column) for column in (contract or CONTRACT).items())
-    spec = PublishSpec(d1=d1 or D1Spec(key=KEY, indexes=(("business_date",),)), kv=kv)
+    spec = PublishSpec(
+        d1=d1 or D1Spec(key=KEY, indexes=(("business_date",),)), kv=kv, iceberg=iceberg
+    )
     made = Warehouse(folder, PublishedMart(name, "marts", columns, spec))
     definition = ", ".join(f'"{column.name}" {column.data_type}' for column in columns)
     made.execute("CREATE SCHEMA marts", f"CREATE TABLE MART ({definition})")
@@ -108,6 +123,19 @@ def publish_kv(made: Warehouse, cloudflare: LocalCloudflare) -> Outcome:
     assert spec is not None
     with namespace(cloudflare) as kv, made.reader() as reader:
         return KvSink(reader, made.mart, spec, kv, made.versions(Sink.KV)).publish()
+
+
+def open_local(catalog: LocalCatalog) -> IcebergCatalog:
+    access = CloudflareAccess(account_id="local", token="local", iceberg=catalog.access)
+    return open_catalog(access)
+
+
+def publish_iceberg(made: Warehouse, catalog: LocalCatalog) -> Outcome:
+    spec = made.mart.spec.iceberg
+    assert spec is not None
+    with made.reader() as reader:
+        opened, versions = open_local(catalog), made.versions(Sink.ICEBERG)
+        return IcebergSink(reader, made.mart, spec, opened, versions).publish()
 
 
 def query_d1(cloudflare: LocalCloudflare, sql: str, *parameters: Any) -> list[dict[str, Any]]:

@@ -12,20 +12,32 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deploy.cloudflare.local_catalog import LocalCatalog
 from deploy.cloudflare.local_cloudflare import LocalCloudflare
 from include.cloudflare.client import open_cloudflare
 from include.cloudflare.d1 import D1Database, Statement
+from include.cloudflare.iceberg import IcebergCatalog
 from include.cloudflare.kv import KvNamespace
 from include.publish.d1 import tables_beside
+from include.publish.iceberg_files import current_files
+from include.publish.iceberg_maintenance import delete_lost_files, expire
 from include.publish.kv import read_pointer
 from include.settings import CODE_ROOT
 from tests.cloudflare.drill_publisher import MART, ROWS, open_drill, version_of
-from tests.cloudflare.published import namespace, publish_d1, publish_kv, query_d1
+from tests.cloudflare.published import (
+    namespace,
+    open_local,
+    publish_d1,
+    publish_iceberg,
+    publish_kv,
+    query_d1,
+)
 
 KILLS = 10
 SEED = 7
@@ -99,10 +111,9 @@ def kv_reader(kv: KvNamespace) -> int | None:
 class Publishers:
     """Starts publishers, one at a time."""
 
-    def __init__(self, folder: Path, cloudflare: LocalCloudflare) -> None:
-        module = "tests.cloudflare.drill_publisher"
+    def __init__(self, module: str, folder: Path, access: str) -> None:
         self._nursery = subprocess.Popen(
-            [sys.executable, "-m", module, str(folder), json.dumps(asdict(cloudflare))],
+            [sys.executable, "-m", f"tests.cloudflare.{module}", str(folder), access],
             cwd=CODE_ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -137,7 +148,14 @@ class Publishers:
 
 @pytest.fixture
 def publishers(cloudflare: LocalCloudflare, tmp_path: Path) -> Iterator[Publishers]:
-    started = Publishers(tmp_path, cloudflare)
+    started = Publishers("drill_publisher", tmp_path, json.dumps(asdict(cloudflare)))
+    yield started
+    started.end()
+
+
+@pytest.fixture
+def iceberg_publishers(catalog: LocalCatalog, tmp_path: Path) -> Iterator[Publishers]:
+    started = Publishers("drill_iceberg", tmp_path, catalog.access.model_dump_json())
     yield started
     started.end()
 
@@ -172,6 +190,51 @@ def test_readers_see_whole_versions_only_wherever_a_publisher_is_killed(
     for versions in seen:
         assert versions == sorted(versions), "a reader saw an older version after a newer one"
         assert len(set(versions)) >= KILLS / 2, f"too little was seen: {set(versions)}"
+
+
+def iceberg_reader(tables: IcebergCatalog) -> int | None:
+    table = tables.load(MART)
+    if table is None or table.current_snapshot() is None:
+        return None
+    rows = table.scan(selected_fields=("amount",)).to_arrow()
+    amounts = {int(amount) for amount in rows.column("amount").to_pylist()}
+    assert len(amounts) == 1, f"two versions at once: {amounts}"
+    (amount,) = amounts
+    assert rows.num_rows == ROWS + amount % 7, f"half a version: {amount}, {rows.num_rows} rows"
+    return amount
+
+
+@pytest.mark.slow
+def test_readers_of_iceberg_see_whole_versions_only_wherever_a_publisher_is_killed(
+    catalog: LocalCatalog, iceberg_publishers: Publishers, tmp_path: Path
+) -> None:
+    moments = random.Random(SEED)
+    first = iceberg_publishers.start()
+    iceberg_publishers.one_version()
+    os.kill(first, signal.SIGKILL)
+    tables = open_local(catalog)
+    reader = Reader(lambda: iceberg_reader(tables))
+    reader.start()
+    for _ in range(KILLS):
+        publisher = iceberg_publishers.start()
+        took = iceberg_publishers.one_version()
+        time.sleep(moments.uniform(0.0, 2.0) * took)
+        os.kill(publisher, signal.SIGKILL)
+    seen = reader.stop()
+    made = open_drill(tmp_path)
+    publish_iceberg(made, catalog)
+    assert iceberg_reader(tables) == version_of(made)
+    assert seen == sorted(seen), "a reader saw an older version after a newer one"
+    assert len(set(seen)) >= KILLS / 2, f"too little was seen: {set(seen)}"
+    # What the killed left beside the table is found and goes.
+    table = tables.load(MART)
+    assert table is not None
+    later = datetime.now(UTC) + timedelta(days=8)
+    expire(table, later)
+    delete_lost_files(table, later)
+    left = {path.name for path in (tmp_path / "catalog").rglob("*.parquet")}
+    assert left == {Path(task.file.file_path).name for task in current_files(table)}
+    assert iceberg_reader(tables) == version_of(made)
 
 
 def publish_everything_again(made: Any, cloudflare: LocalCloudflare) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from airflow.sdk.exceptions import AirflowSkipException
 
+from deploy.cloudflare.local_catalog import LocalCatalog
 from deploy.cloudflare.local_cloudflare import LocalCloudflare
 from include.cloudflare.errors import CloudflareError
 from include.publish import tasks
+from include.publish.iceberg import LAYOUT, VERSION
 from include.publish.marts import PublishError
 from include.publish.services import Services, open_services
 from include.publish.spec import PublishedMart, PublishSpecError, Sink, published_marts
@@ -21,6 +25,17 @@ from include.settings import Environment, Settings, current_settings, load_setti
 from include.transform.manifest import Manifest, build_manifest, load_manifest
 from include.transform.project import DbtProject
 from tests.cloudflare.published import query_d1
+
+PUBLISH = {
+    Sink.D1: tasks.publish_d1,
+    Sink.KV: tasks.publish_kv,
+    Sink.ICEBERG: tasks.publish_iceberg,
+}
+VERIFY = {
+    Sink.D1: tasks.verify_d1,
+    Sink.KV: tasks.verify_kv,
+    Sink.ICEBERG: tasks.verify_iceberg,
+}
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +48,7 @@ def manifest() -> Manifest:
 @pytest.fixture
 def settings(
     cloudflare: LocalCloudflare,
+    catalog: LocalCatalog,
     manifest: Manifest,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -47,6 +63,7 @@ def settings(
         "extra": {
             "d1_database_id": access.d1_database_id,
             "kv_namespace_id": access.kv_namespace_id,
+            "iceberg": catalog.access.model_dump(),
             "requests_per_window": access.requests_per_window,
         },
     }
@@ -88,7 +105,8 @@ def example(data_type: str, row: int) -> Any:
 
 def test_the_marts_of_the_edge_api_are_published(manifest: Manifest) -> None:
     found = {mart.name: mart.sinks for mart in published_marts(manifest)}
-    assert found["fct_daily_machine_sales"] == (Sink.D1,)
+    assert found["fct_daily_machine_sales"] == (Sink.D1, Sink.ICEBERG)
+    assert found["fct_sales"] == (Sink.ICEBERG,)
     assert found["fct_replenishment_plan"] == (Sink.D1, Sink.KV)
     assert {"dim_machines", "fct_machine_health", "fct_data_quality"} <= found.keys()
 
@@ -106,6 +124,8 @@ def test_columns_of_the_pipeline_itself_are_not_published(manifest: Manifest) ->
         ({"d1": {"key": ["source"], "colour": 1}}, "d1.colour"),
         ({"kv": {"key": "{machine}"}}, "machine"),
         ({"kv": {"key": "{source}", "ttl_seconds": 60}}, "kv.ttl_seconds"),
+        ({"iceberg": {"key": ["source"], "partition": {"no_such": "day"}}}, "no_such"),
+        ({"iceberg": {"key": ["source"], "partition": {"source": "week"}}}, "iceberg.partition"),
         ({"d2": {}}, "d2"),
     ],
 )
@@ -125,7 +145,7 @@ def test_every_published_mart_arrives_and_is_verified(
     context = {"params": {tasks.ROLL_BACK: ""}, "run_id": "run-1"}
     monkeypatch.setattr(tasks, "get_current_context", lambda: context)
     outcomes = [
-        {Sink.D1: tasks.publish_d1, Sink.KV: tasks.publish_kv}[sink].function(mart.name)
+        PUBLISH[sink].function(mart.name)
         for mart in published_marts(load_manifest(settings.dbt_manifest_path))
         for sink in mart.sinks
     ]
@@ -144,9 +164,11 @@ def test_every_published_mart_arrives_and_is_verified(
 
 def assert_verified(services: Services) -> None:
     for mart in services.marts:
-        tasks.verify_d1.function(mart.name)
-        if Sink.KV in mart.sinks:
-            tasks.verify_kv.function(mart.name)
+        for sink in mart.sinks:
+            VERIFY[sink].function(mart.name)
+        if Sink.ICEBERG in mart.sinks:
+            tasks.compact_iceberg.function(mart.name)
+            tasks.expire_iceberg.function(mart.name)
     tasks.check_limits.function()
     tasks.sweep.function()
 
@@ -161,6 +183,36 @@ def test_a_row_that_somebody_changed_at_the_edge_is_found(
     query_d1(cloudflare, "DELETE FROM publications WHERE mart = 'fct_machine_health'")
     tasks.publish_d1.function("fct_machine_health")
     tasks.verify_d1.function("fct_machine_health")
+
+
+def test_a_row_that_somebody_added_to_an_iceberg_table_is_found(
+    settings: Settings, catalog: LocalCatalog
+) -> None:
+    tasks.publish_iceberg.function("dim_products")
+    with open_services(settings) as services:
+        table = services.iceberg_table(services.mart("dim_products"))
+    rows = table.scan().to_arrow()
+    table.append(rows.slice(0, 1))
+    with pytest.raises(PublishError, match="is no version of the mart"):
+        tasks.verify_iceberg.function("dim_products")
+    # As if it had been ours.
+    version = dict(table.snapshots()[0].summary.additional_properties)
+    told = {name: version[name] for name in (VERSION, LAYOUT)}
+    table.append(rows.slice(1, 1), snapshot_properties=told)
+    with pytest.raises(PublishError, match="lacks 0 rows of the mart and has 2"):
+        tasks.verify_iceberg.function("dim_products")
+
+
+def test_without_a_catalog_the_tasks_of_iceberg_are_skipped(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = json.loads(os.environ["AIRFLOW_CONN_CLOUDFLARE"])
+    del connection["extra"]["iceberg"]
+    monkeypatch.setenv("AIRFLOW_CONN_CLOUDFLARE", json.dumps(connection))
+    for task in (tasks.publish_iceberg, tasks.verify_iceberg, tasks.compact_iceberg):
+        with pytest.raises(AirflowSkipException, match="names no Iceberg catalog"):
+            task.function("dim_products")
+    tasks.sweep.function()
 
 
 def test_a_pair_that_somebody_deleted_is_found(

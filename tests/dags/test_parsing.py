@@ -145,7 +145,7 @@ def test_marts_are_published_when_all_of_them_are_new_and_only_where_a_connectio
     publish = parsed.report["dags"]["publish_cloudflare"]
     assert publish["needs_every_asset"] is (parsed.environment is Environment.PROD)
     assert ("marts.fct_daily_machine_sales" in publish["assets"]) is publish["needs_every_asset"]
-    assert "marts.fct_sales" not in publish["assets"]
+    assert "marts.fct_stockouts" not in publish["assets"]
 
 
 def test_every_task_retries_as_the_environment_says(parsed: Parsed) -> None:
