@@ -16,7 +16,8 @@ import duckdb
 from include.publish.spec import PublishedMart
 from include.settings import DuckDBSettings, Settings
 
-MEMORY_MB = 256
+# Of DuckDB: the interpreter with Airflow, Arrow and a file's rows are some 300 MB beside it.
+MEMORY_MB = 128
 THREADS = 2
 # Rows in one step from DuckDB to Python.
 CHUNK_ROWS = 5_000
