@@ -25,7 +25,6 @@ _KEEP = "vending_deadlines.keep_if_late"
 # Of messages that wait: a person hears of a missed deadline ten minutes late at most.
 DELIVERY = "*/10 * * * *"
 
-
 # How long transform waits for what has to be there before it begins.
 WAITING = timedelta(hours=1)
 
@@ -121,7 +120,7 @@ def _late(dag_id: str, window: Window, settings: Settings) -> dict[str, Any]:
     minutes = int(window.length.total_seconds() // 60)
     sentence = (
         f"The window of {window.part} is over, {minutes} minutes after the start of the run; look "
-        "what the tasks wait for that have not ended."
+        "what the tasks wait for that are not done."
     )
     event = deadline_event(settings, dag_id, sentence)
     return {**event, "task_group": window.task_group}

@@ -44,7 +44,7 @@ async def keep_if_late(
     document = event | {
         "run_id": run_id,
         "happened_at": datetime.now(UTC).isoformat(),
-        "sentence": f"{event['sentence']} There are {len(unfinished)}, '{unfinished[0]}' first.",
+        "sentence": f"{event['sentence']} They are {len(unfinished)}, '{unfinished[0]}' first.",
     }
     # A triggerer that is restarted calls again: the same name, so the same event.
     digest = hashlib.sha256("\0".join((*event.values(), run_id)).encode()).hexdigest()

@@ -85,7 +85,7 @@ def test_a_missed_deadline_is_one_event_however_often_the_triggerer_calls(
     (key,) = stored(lake, "events")
     event = json.loads(lake.read_bytes(key))
     assert (event["dag_id"], event["run_id"]) == ("check_deployment", RUN)
-    assert event["sentence"] == f"{SENTENCE} There are 1, 'stg_sales.test' first."
+    assert event["sentence"] == f"{SENTENCE} They are 1, 'stg_sales.test' first."
 
 
 def test_an_event_is_encrypted_and_classified_as_the_rest_of_the_lake(
