@@ -19,6 +19,7 @@ COPY --chown=astro:0 constraints.txt dags/constraints.txt
 RUN pip install --no-cache-dir --requirement requirements.txt
 
 # What the health page reads.
-ENV AIRFLOW__VENDING__HEALTH_SNAPSHOT=/usr/local/airflow/data/monitoring/health.json
+ENV AIRFLOW__VENDING__HEALTH_SNAPSHOT=/usr/local/airflow/data/monitoring/health.json \
+    AIRFLOW__VENDING__DBT_DOCUMENTATION=/usr/local/airflow/data/dbt-artifacts/documentation
 COPY --chown=astro:0 . .
 RUN python -m include.transform.manifest

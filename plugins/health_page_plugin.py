@@ -1,4 +1,4 @@
-"""Registers the health page: an app of the API server, and its place in the UI's navigation.
+"""Registers the health page: an app of the API server, its place in the UI's navigation, and links.
 
 Every process of Airflow imports this file, tasks included, so the page itself is imported by its
 first request.
@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
-
-PREFIX = "/data-health"
+from health_page.links import PREFIX, ModelDocumentation, ModelHistory
 
 
 async def health_page(scope: Any, receive: Any, send: Any) -> None:
@@ -21,7 +20,7 @@ async def health_page(scope: Any, receive: Any, send: Any) -> None:
 
 
 class HealthPagePlugin(AirflowPlugin):
-    """Data health, in the UI's navigation."""
+    """Data health, in the UI's navigation, and from each task of a dbt node to its model."""
 
     name = "health_page"
     fastapi_apps = [{"app": health_page, "url_prefix": PREFIX, "name": "Data health"}]  # noqa: RUF012
@@ -34,3 +33,4 @@ class HealthPagePlugin(AirflowPlugin):
             "url_route": "data-health",
         }
     ]
+    operator_extra_links = [ModelDocumentation(), ModelHistory()]  # noqa: RUF012

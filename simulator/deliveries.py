@@ -1,7 +1,9 @@
 """What the vendor delivers after the first writing, one phase at a time.
 
-Everything arrives the day after the history's last, in that day's directory, except the corrected
-files, which replace the content at their old path.
+Everything arrives the day after the history's last, in that day's directory, except the files that
+replace the content at their old path: the corrected ones, and the last day's with refunds, whose
+amounts lose their minus sign and get it back. Every contract takes them without it; a test of dbt
+does not.
 """
 
 from dataclasses import dataclass, replace
@@ -22,9 +24,17 @@ from simulator.masters import MasterChanges, products, vending_machines
 from simulator.places import SITE_TYPES
 from simulator.writer import object_key
 
-PHASES = ("late", "corrected", "duplicate", "master-change")
+PHASES = (
+    "late",
+    "corrected",
+    "duplicate",
+    "master-change",
+    "unsigned-refunds",
+    "signed-refunds",
+)
 _AMOUNTS_CHANGED = 3
 _DISCOUNT = 10
+_REFUND = b",refund,"
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,10 @@ def _files_of(fleet: Fleet, phase: str) -> tuple[SourceFile, ...]:
             return tuple(_again(fleet, t) for t in targets_of(fleet, "deliver_duplicate"))
         case "master-change":
             return changed_masters(fleet)
+        case "unsigned-refunds":
+            return tuple(_without_minus(file) for file in last_files_with_refunds(fleet))
+        case "signed-refunds":
+            return last_files_with_refunds(fleet)
         case _:
             raise SimulatorError(f"There is no phase {phase}: use one of {', '.join(PHASES)}.")
 
@@ -113,6 +127,30 @@ def correct(fleet: Fleet, target: Target) -> Correction:
         vanished=old.get("transaction_id").decode(),
         added=added,
     )
+
+
+def last_files_with_refunds(fleet: Fleet) -> tuple[SourceFile, ...]:
+    """The sales files with refunds of the last day that has any, as they should be."""
+    files = [
+        file
+        for machine in fleet.machines
+        for file in sales_files(fleet, simulate_machine(fleet, machine))
+        if _REFUND in file.content
+    ]
+    if not files:
+        raise SimulatorError("Nobody had a refund: ask for more days or machines.")
+    last_day = max(file.day for file in files)
+    return tuple(file for file in files if file.day == last_day)
+
+
+def _without_minus(file: SourceFile) -> SourceFile:
+    lines = [
+        sales_row(line).replaced("amount", sales_row(line).get("amount").lstrip(b"-")).line()
+        if _REFUND in line
+        else line
+        for line in file.content.splitlines()
+    ]
+    return replace(file, content=b"\n".join(lines) + b"\n")
 
 
 def _discounted(line: bytes) -> bytes:

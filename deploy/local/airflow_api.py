@@ -80,6 +80,11 @@ class AirflowApi:
     def _use_token(self, answer: Mapping[str, Any]) -> None:
         self._client.headers["Authorization"] = f"Bearer {answer['access_token']}"
 
+    @property
+    def token(self) -> str:
+        """The token of the login, which a browser sends as its cookie."""
+        return self._client.headers["Authorization"].removeprefix("Bearer ")
+
     def import_errors(self) -> dict[str, str]:
         """The last line of each DAG file's import error, by file."""
         answer = self._request("GET", "/api/v2/importErrors", params={"limit": PAGE})

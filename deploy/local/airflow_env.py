@@ -138,6 +138,7 @@ def _folders(layout: Layout) -> dict[str, str]:
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{layout.metadata_database}",
         # The health page reads nothing else of ours.
         "AIRFLOW__VENDING__HEALTH_SNAPSHOT": str(layout.health_snapshot),
+        "AIRFLOW__VENDING__DBT_DOCUMENTATION": str(layout.dbt_documentation),
     } | _data(layout)
 
 

@@ -36,6 +36,10 @@ class Layout:
         return self.data / "dbt-artifacts"
 
     @property
+    def dbt_documentation(self) -> Path:
+        return self.dbt_artifacts / "documentation"
+
+    @property
     def alerts(self) -> Path:
         return self.data / "alerts.log"
 

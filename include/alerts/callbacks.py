@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from include.alerts.formatter import Alert, Outcome, Severity
-from include.alerts.impact import Impact, impact_of
+from include.alerts.impact import Impact, carried, impact_of
 from include.alerts.masking import mask
 from include.alerts.telling import describe_error, tell, tell_only_recovery
 from include.settings import Settings, current_settings
@@ -92,7 +92,8 @@ def _task_failure(context: Context, settings: Settings) -> Alert:
     error = context.get("exception")
     alert = _task_alert(context, settings, Outcome.FAILED, _reason(error))
     impact = impact_of(context["ti"].dag_id, error, settings)
-    return replace(alert, affected=impact.affected, owners=impact.owners)
+    details = tuple(map(mask, carried(error, "details")))
+    return replace(alert, affected=impact.affected, owners=impact.owners, details=details)
 
 
 def _task_alert(context: Context, settings: Settings, outcome: Outcome, sentence: str) -> Alert:

@@ -16,7 +16,7 @@ SLACK_HEADER_CHARACTERS = 150
 SLACK_SECTION_CHARACTERS = 3_000
 SLACK_FIELD_CHARACTERS = 2_000
 SENTENCE_CHARACTERS = 1_000
-DETAIL_CHARACTERS = 500
+DETAIL_CHARACTERS = 2_000
 NAMED_AFFECTED = 8
 
 
@@ -113,7 +113,7 @@ def as_blocks(alert: Alert) -> list[dict[str, Any]]:
 
 def one_line(text: str) -> str:
     """The text on one line, without personal data, cut to a length that every channel takes."""
-    return _clip(" ".join(mask_personal(text).split()), SENTENCE_CHARACTERS)
+    return _flat(text, SENTENCE_CHARACTERS)
 
 
 def escape(text: str) -> str:
@@ -125,7 +125,11 @@ def escape(text: str) -> str:
 
 
 def _details(alert: Alert) -> list[str]:
-    return [_clip(one_line(detail), DETAIL_CHARACTERS) for detail in alert.details]
+    return [_flat(detail, DETAIL_CHARACTERS) for detail in alert.details]
+
+
+def _flat(text: str, characters: int) -> str:
+    return _clip(" ".join(mask_personal(text).split()), characters)
 
 
 def _affected(alert: Alert) -> str:
@@ -162,7 +166,8 @@ def _section(text: str) -> dict[str, Any]:
         "type": "section",
         "text": {
             "type": "mrkdwn",
-            "text": _clip(text, SLACK_SECTION_CHARACTERS),
+            # Slack refuses a text of nothing.
+            "text": _clip(text, SLACK_SECTION_CHARACTERS) if text.strip() else "–",
             "verbatim": True,
         },
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,20 +43,18 @@ def impact_of(dag_id: str, error: object, settings: Settings) -> Impact:
         # An alert without it is better than none.
         log.warning("What is affected is not known: %s", problem)
         return Impact()
-    named = getattr(error, "nodes", None) or getattr(
-        getattr(error, "__cause__", None), "nodes", None
-    )
-    return behind(manifest, named or list(manifest.nodes))
+    return behind(manifest, carried(error, "nodes") or list(manifest.nodes))
+
+
+def carried(error: object, name: str) -> tuple[str, ...]:
+    """What an error, or the one that it was raised from, carries under a name."""
+    cause = getattr(error, "__cause__", None)
+    return getattr(error, name, None) or getattr(cause, name, None) or ()
 
 
 def behind(manifest: Manifest, nodes: Collection[str]) -> Impact:
     """The marts among and below dbt nodes (of a test: below what it tests), and exposures."""
-    roots = {root for node in nodes for root in _looked_at(manifest, node)}
-    marts = [
-        mart
-        for mart in manifest.marts
-        if mart.unique_id in roots or roots & manifest.ancestors(mart.unique_id)
-    ]
+    marts = manifest.marts_behind(nodes)
     ids = {mart.unique_id for mart in marts}
     exposures = [
         exposure
@@ -69,8 +67,3 @@ def behind(manifest: Manifest, nodes: Collection[str]) -> Impact:
     }
     names = [*(exposure["name"] for exposure in exposures), *(mart.name for mart in marts)]
     return Impact(tuple(names), tuple(sorted(owner for owner in owners if owner)))
-
-
-def _looked_at(manifest: Manifest, unique_id: str) -> Iterable[str]:
-    node = manifest.nodes.get(unique_id)
-    return node.parents if node and node.resource_type == "test" else (unique_id,)

@@ -10,14 +10,15 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 from include.lake import Lake, LakeError, Zone
+from include.lake.claims import claimed_at_once
 
 log = logging.getLogger(__name__)
 
@@ -114,26 +115,9 @@ def _deliver_one(lake: Lake, key: str, send: Send, seconds: float) -> bool:
         return True
 
 
-@contextmanager
-def _claimed(lake: Lake, key: str) -> Iterator[bool]:
+def _claimed(lake: Lake, key: str) -> AbstractContextManager[bool]:
     claim = lake.key(Zone.MONITORING, "alerts", "claims", key.rsplit("/", 1)[1])
-    is_ours = lake.create_bytes(claim, b"") or _take_over(lake, claim)
-    try:
-        yield is_ours
-    finally:
-        if is_ours:
-            lake.delete(claim)
-
-
-def _take_over(lake: Lake, claim: str) -> bool:
-    try:
-        age = datetime.now(UTC) - lake.describe(claim).modified_at
-    except LakeError:  # released meanwhile, and the message with it
-        return False
-    if age < timedelta(seconds=CLAIM_SECONDS):
-        return False
-    lake.delete(claim)
-    return lake.create_bytes(claim, b"")
+    return claimed_at_once(lake, claim, CLAIM_SECONDS)
 
 
 def _read(lake: Lake, key: str) -> Message | None:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from include.alerts.formatter import Alert, Severity
+from include.alerts.formatter import Alert, Outcome, Severity
 from include.settings import BUSINESS_TIME_ZONE, Settings
 
 ROUTING_FILE = Path(__file__).with_name("routing.yaml")
@@ -67,7 +67,9 @@ class Routing(_Rules):
 
     def not_before(self, alert: Alert, now: datetime) -> datetime:
         """When the alert may be told, in UTC: now, or at the end of the quiet hours."""
-        waits = alert.severity in self.quiet_hours.severities
+        # Whoever was told of a failure at night may hear that it is over.
+        is_recovery = alert.outcome is Outcome.RECOVERED
+        waits = alert.severity in self.quiet_hours.severities and not is_recovery
         return (self.quiet_hours.end_of(now) if waits else None) or now
 
 

@@ -19,6 +19,7 @@ from include.alerts.formatter import Alert, Outcome, as_blocks, as_text, escape,
 from include.alerts.outbox import Message
 from include.alerts.routing import load_routing
 from include.lake import Lake, open_lake
+from include.quality.health import RunState, iso, note_run
 from include.settings import Settings
 
 T = TypeVar("T")
@@ -38,6 +39,7 @@ def tell(alert: Alert, settings: Settings) -> None:
         _attempt("Incidents could not be closed", lambda: _tell_recovery(lake, alert, settings))
     if _is_new(lake, alert):
         _attempt("No message could be kept", lambda: _post(lake, alert, settings))
+    _attempt("The page does not show how the run ended", lambda: _show(lake, alert, settings))
     deliver(settings, SECONDS - (time.monotonic() - started))
 
 
@@ -70,6 +72,19 @@ def _is_new(lake: Lake, alert: Alert) -> bool:
     # Where the lake cannot say, telling twice is better than not at all.
     is_new = _attempt("Its incident is not known", lambda: incidents.gather(lake, alert))
     return is_new is not False
+
+
+def _show(lake: Lake, alert: Alert, settings: Settings) -> None:
+    if alert.outcome in (Outcome.FAILED, Outcome.SUCCEEDED):
+        has_failed = alert.outcome is Outcome.FAILED
+        ended = RunState(
+            dag_id=alert.dag_id,
+            run_id=alert.run_id,
+            has_failed=has_failed,
+            at=iso(alert.happened_at) or "",
+            sentence=one_line(alert.sentence) if has_failed else "",
+        )
+        note_run(lake, settings.environment.value, ended)
 
 
 def _tell_recovery(lake: Lake, alert: Alert, settings: Settings) -> None:

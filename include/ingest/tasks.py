@@ -119,12 +119,21 @@ def conform(batches: list[str]) -> None:
 @task(pool=WAREHOUSE_POOL, trigger_rule=TriggerRule.ALL_DONE)
 def load() -> None:
     """Publish each conformed batch in one transaction."""
+    from airflow.sdk import get_current_context
     from airflow.sdk.exceptions import AirflowSkipException
 
+    from include.alerts.callbacks import tell_findings
     from include.ingest import steps
+    from include.quality.after_load import report_load
     from include.settings import current_settings
 
-    if steps.load(_current_run(), current_settings()) is None:
+    run, settings = _current_run(), current_settings()
+    try:
+        report = steps.load(run, settings)
+    finally:
+        if sentence := report_load(settings, run.lake, run.run_id):
+            tell_findings(get_current_context(), sentence)
+    if report is None:
         raise AirflowSkipException("Nothing to load: there is no plan, or it is for a dry run.")
 
 

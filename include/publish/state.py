@@ -9,6 +9,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from include.cloudflare.kv import KvNamespace, Pair
+from include.lake import open_lake
+from include.quality.health import SinkVersion, read_health, update_health
+from include.settings import Settings
 
 STATE_KEY = "pipeline/state"
 
@@ -21,6 +24,8 @@ class MartState(BaseModel):
     mart: str
     sink: str
     version: str
+    # None after a roll-back: the version before is known by its name alone.
+    rows: int | None = None
 
 
 class PipelineState(BaseModel):
@@ -40,6 +45,29 @@ def pipeline_state(run_id: str, outcomes: Iterable[Mapping[str, Any]]) -> Pipeli
         published_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         marts=tuple(MartState.model_validate(outcome) for outcome in outcomes),
     )
+
+
+def show_state(settings: Settings, state: PipelineState) -> None:
+    """Put the versions on the health page; a version keeps the time at which it came.
+
+    Raises LakeError.
+    """
+    lake = open_lake(settings.lake)
+    known = {
+        (sink["mart"], sink["sink"], sink["version"]): sink["published_at"]
+        for sink in (read_health(lake) or {}).get("sinks", ())
+    }
+    sinks = [
+        SinkVersion(
+            mart=each.mart,
+            sink=each.sink,
+            version=each.version,
+            rows=each.rows,
+            published_at=known.get((each.mart, each.sink, each.version), state.published_at),
+        )
+        for each in state.marts
+    ]
+    update_health(lake, settings.environment.value, {"sinks": sinks})
 
 
 def write_state(namespace: KvNamespace, state: PipelineState) -> None:

@@ -115,15 +115,17 @@ def publish_iceberg(mart: str) -> dict[str, Any]:
 # Tasks of Iceberg are skipped where there is no catalog, and have no outcome.
 @task(pool=POOL, on_success_callback=on_run_success, trigger_rule=TriggerRule.NONE_FAILED)
 def publish_state(outcomes: list[dict[str, Any] | None]) -> None:
-    """Write the pipeline's state to its own key of KV, where there is a namespace."""
+    """Write the pipeline's state to its own key of KV, where there is a namespace, and show it."""
     from include.publish.services import open_services
-    from include.publish.state import pipeline_state, write_state
+    from include.publish.state import pipeline_state, show_state, write_state
 
-    context = get_current_context()
-    with open_services(current_settings()) as services:
+    settings = current_settings()
+    told = [outcome for outcome in outcomes if outcome is not None]
+    state = pipeline_state(get_current_context()["run_id"], told)
+    with open_services(settings) as services:
         if services.access.kv_namespace_id is not None:
-            told = [outcome for outcome in outcomes if outcome is not None]
-            write_state(services.kv(), pipeline_state(context["run_id"], told))
+            write_state(services.kv(), state)
+    show_state(settings, state)
 
 
 @task(pool=POOL)

@@ -18,10 +18,19 @@ class OnFinding(StrEnum):
     BLOCK = "block"
 
 
+class Grain(StrEnum):
+    """What a metric is taken over: each business day of a source, or the table as it is today."""
+
+    DAY = "day"
+    TABLE = "table"
+
+
 class TableCheck(BaseModel):
-    """What is measured of one table, by business day and source."""
+    """What is measured of one table, and how much a finding matters."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: Grain = Grain.DAY
 
     severity: Severity
     on_finding: OnFinding

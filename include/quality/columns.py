@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from include.quality.store import QualityStore, Row
 from include.quality.tables import TABLE_COLUMNS
+from include.transform.documentation import RelationColumn
+from include.warehouse.schema import RAW_SCHEMA
 
 # Data type by table and column.
 Columns = dict[tuple[str, str], str]
 
 _PRESENT = """
-SELECT LOWER(table_schema) || '.' || LOWER(table_name), LOWER(column_name), data_type
+SELECT
+    LOWER(table_schema) || '.' || LOWER(table_name), LOWER(column_name), data_type,
+    ordinal_position
 FROM information_schema.columns
 WHERE LOWER(table_schema) IN (?, 'intermediate', 'marts')
+ORDER BY table_schema, table_name, ordinal_position
 """
 _KNOWN = """
 SELECT table_name, column_name, data_type FROM ops.table_columns
@@ -21,12 +27,26 @@ QUALIFY ROW_NUMBER() OVER (PARTITION BY table_name, column_name ORDER BY recorde
 """
 
 
-def record_changes(store: QualityStore, run_id: str, now: datetime) -> list[str]:
+def present_columns(store: QualityStore) -> tuple[RelationColumn, ...]:
+    """Every column of the raw tables, intermediate and marts as the warehouse has it now."""
+    rows = store.fetch(_PRESENT, store.raw_schema)
+    return tuple(RelationColumn(_relation(store, name), *rest) for name, *rest in rows)
+
+
+def _relation(store: QualityStore, name: str) -> str:
+    """The relation as the project names it: Snowflake loads into a schema of another name."""
+    schema, _, table = name.partition(".")
+    return f"{RAW_SCHEMA}.{table}" if schema == store.raw_schema else name
+
+
+def record_changes(
+    store: QualityStore, present_now: Iterable[RelationColumn], run_id: str, now: datetime
+) -> list[str]:
     """Keep what changed since the last snapshot and say it, a phrase a change.
 
     The first snapshot says nothing. ``now`` is in UTC, without zone.
     """
-    present: Columns = {(t, c): kind for t, c, kind in store.fetch(_PRESENT, store.raw_schema)}
+    present: Columns = {(each.relation, each.name): each.data_type for each in present_now}
     known = {(t, c): kind for t, c, kind in store.fetch(_KNOWN)}
     changed = {key: present.get(key) for key in present.keys() | known.keys()}
     changed = {key: kind for key, kind in changed.items() if kind != known.get(key)}

@@ -33,13 +33,17 @@ def record_results(
     results: Mapping[str, NodeResult],
     run_id: str,
     now: datetime,
-) -> None:
-    """Write a row for each node; a repeat by the same run replaces its rows. ``now`` is UTC."""
+) -> dict[str, str]:
+    """Write a row for each node; a repeat by the same run replaces its rows. ``now`` is UTC.
+
+    Returns some masked rows of each test that failed as JSON, by unique id.
+    """
     rows = [
         _row(store, node, manifest, selection, results.get(unique_id), run_id, now)
         for unique_id, node in manifest.nodes.items()
     ]
     store.replace_run(DBT_RESULTS, run_id, rows)
+    return {str(row["unique_id"]): str(row["failing_rows"]) for row in rows if row["failing_rows"]}
 
 
 def outcome_of(unique_id: str, selection: Collection[str] | None, result: NodeResult | None) -> str:

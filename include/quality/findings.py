@@ -88,7 +88,7 @@ def _judged(
 
 
 def lags(history: History, today: date) -> History:
-    """Complete days before ``today`` that have no rows yet, of each table and source.
+    """Complete days before ``today`` that have no rows yet, of each table with days and source.
 
     Measured at each run and recorded under the day of the run.
     """
@@ -98,7 +98,7 @@ def lags(history: History, today: date) -> History:
             today: float((today - days[series.source]).days - 1)
         }
         for series in history
-        if series.metric == "volume" and series.source in days
+        if series.metric == "volume" and series.source and series.source in days
     }
 
 

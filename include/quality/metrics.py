@@ -1,4 +1,8 @@
-"""Measures tables by business day, one statement a table, and keeps what is new in `ops`."""
+"""Measures tables, one statement a table, and keeps what is new in `ops`.
+
+A table with business dates is measured by day and source; one without (masters, dimensions, what is
+open now) as a whole, under the last complete day, so that it has a history like the others.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,10 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from typing import Any
 
-from include.quality.checks import TableCheck
+from include.quality.checks import Grain, TableCheck
 from include.quality.judge import HISTORY_DAYS
 from include.quality.store import QualityStore
 from include.quality.tables import TABLE_METRICS
@@ -22,7 +27,7 @@ MEASURED_DAYS = 2 * HISTORY_DAYS
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One metric of one table and source."""
+    """One metric of one table and source; the source is empty for a table as a whole."""
 
     table_name: str
     source: str
@@ -33,12 +38,12 @@ class Series:
 History = dict[Series, dict[date, float]]
 
 
-def measure(store: QualityStore, checks: Mapping[str, TableCheck]) -> History:
+def measure(store: QualityStore, checks: Mapping[str, TableCheck], today: date) -> History:
     """What the tables say now. A table that is missing is left out and named in the log."""
     measured: History = defaultdict(dict)
     for table_name, check in checks.items():
         try:
-            rows = store.fetch(_statement(store, table_name, check))
+            rows = _measured(store, table_name, check, today)
         except WarehouseError as error:
             log.warning("%s is not measured: %s", table_name, error)
             continue
@@ -89,11 +94,21 @@ def _changed(measured: History, known: History) -> Iterator[tuple[Series, date, 
                 yield series, day, value
 
 
-def _statement(store: QualityStore, table_name: str, check: TableCheck) -> str:
+def _measured(
+    store: QualityStore, table_name: str, check: TableCheck, today: date
+) -> list[tuple[Any, ...]]:
+    """Rows of source, day and the values of the check's metrics."""
     schema, _, table = table_name.partition(".")
-    source = "_source" if schema == "raw" else "source"
     relation = f"{store.raw_schema if schema == 'raw' else schema}.{table}"
     values = ",\n    ".join(_expressions(check))
+    if check.by is Grain.DAY:
+        source = "_source" if schema == "raw" else "source"
+        return store.fetch(_by_day(relation, source, values))
+    yesterday = today - timedelta(days=1)
+    return [("", yesterday, *row) for row in store.fetch(f"SELECT {values} FROM {relation}")]
+
+
+def _by_day(relation: str, source: str, values: str) -> str:
     # The tables are clustered by business date, so a bound on it keeps the scan short.
     return f"""
 WITH last_days AS (

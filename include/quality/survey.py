@@ -7,17 +7,18 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from include.lake import Lake
 from include.quality.findings import last_days
 from include.quality.health import (
     Backlog,
     FailedTest,
-    Health,
     MartHealth,
+    ModelHistory,
+    ModelRun,
     Point,
-    RunTime,
     SourceHealth,
     Storage,
     iso,
@@ -25,8 +26,8 @@ from include.quality.health import (
 from include.quality.judge import usual_range
 from include.quality.metrics import History
 from include.quality.store import QualityStore
-from include.settings import DuckDBSettings, Settings
-from include.transform.manifest import Manifest
+from include.settings import BUSINESS_TIME_ZONE, DuckDBSettings, Settings
+from include.transform.manifest import DbtNode, Manifest
 from include.warehouse import WarehouseError
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,6 @@ T = TypeVar("T")
 
 SHOWN_DAYS = 42
 SHOWN_RUNS = 12
-SHOWN_MODELS = 15
 SHOWN_DRIFT = 8
 # Of a source that is fed daily; its last day is then yesterday's.
 LATE_DAYS = 2
@@ -78,36 +78,50 @@ _BUILT = """
 SELECT name, MAX(started_at) FROM ops.dbt_results
 WHERE resource_type = 'model' AND outcome = 'passed' GROUP BY name
 """
-_RUN_TIMES = """
-SELECT name, seconds, run_order FROM (
+_MODEL_RUNS = """
+SELECT unique_id, name, recorded_at, outcome, seconds, rows_affected FROM (
     SELECT
-        name, seconds,
+        unique_id, name, recorded_at, outcome, seconds, rows_affected,
         DENSE_RANK() OVER (ORDER BY recorded_at DESC, run_id) AS run_order
     FROM ops.dbt_results
-    WHERE resource_type = 'model' AND seconds IS NOT NULL
-) AS timed
+    WHERE resource_type = 'model' AND outcome <> 'not_selected'
+) AS runs
 WHERE run_order <= ?
-ORDER BY run_order DESC
+ORDER BY name, run_order DESC
 """
+_LOADED_AT = "SELECT MAX(loaded_at) FROM ops.load_history"
 _STORAGE = "SELECT COALESCE(SUM(size_bytes), 0), COUNT(*) FROM ops.load_history"
 _REMOVED = "SELECT COUNT(*) FROM ops.load_history WHERE is_current AND missing_since IS NOT NULL"
 
 
-@dataclass(frozen=True, slots=True)
-class RunFindings:
-    """What a run found out about itself; ``now`` is in UTC without zone, ``today`` local."""
+def business_today() -> date:
+    """The date of now where the business is."""
+    return datetime.now(ZoneInfo(BUSINESS_TIME_ZONE)).date()
 
-    run_id: str
-    passed: bool
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When it is looked: ``now`` in UTC without zone, ``today`` local, and what is known then."""
+
     now: datetime
     today: date
     history: History
-    findings: tuple[str, ...]
-    schema_changes: tuple[str, ...]
 
     def is_daily(self, dataset: str) -> bool:
         """Whether rows of the dataset are expected every day; masters come when they change."""
-        return any(series.table_name == f"raw.{dataset}" for series in self.history)
+        table_name = f"raw.{dataset}"
+        return any(each.table_name == table_name and each.source for each in self.history)
+
+
+@dataclass(frozen=True, slots=True)
+class BuildFindings:
+    """What a run of transform found out. ``held_back`` are names of marts."""
+
+    run_id: str
+    passed: bool
+    findings: tuple[str, ...]
+    schema_changes: tuple[str, ...]
+    held_back: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -125,41 +139,50 @@ class _Survey:
             return otherwise
 
 
-def gather_health(
-    store: QualityStore, settings: Settings, lake: Lake, manifest: Manifest, run: RunFindings
-) -> Health:
-    """The snapshot as the warehouse and the lake are now; what cannot be read is left out."""
+def survey_loads(
+    store: QualityStore, settings: Settings, lake: Lake, moment: Moment
+) -> dict[str, Any]:
+    """The parts of the snapshot that a load changes; what cannot be read is left out."""
     from include.alerts.incidents import count_open
     from include.alerts.outbox import count_waiting
 
     survey = _Survey(store)
-    return Health(
-        environment=settings.environment.value,
-        written_at=iso(run.now) or "",
-        run_id=run.run_id,
-        run_passed=run.passed,
-        published_run_id=None,
-        published_at=None,
-        sources=survey.part("sources", lambda: _sources(store, run), ()),
-        marts=survey.part("marts", lambda: _marts(store, manifest, run), ()),
-        failed_tests=survey.part("tests", lambda: _failed_tests(store, run.run_id), ()),
-        findings=run.findings,
-        schema_changes=run.schema_changes,
-        run_times=survey.part("run_times", lambda: _run_times(store), ()),
-        backlog=survey.part(
+    return {
+        "sources_at": iso(moment.now),
+        "loaded_at": survey.part("loaded_at", lambda: iso(store.fetch(_LOADED_AT)[0][0]), None),
+        "sources": survey.part("sources", lambda: _sources(store, moment), ()),
+        "backlog": survey.part(
             "backlog", lambda: _backlog(store, count_open(lake), count_waiting(lake)), None
         ),
-        storage=survey.part("storage", lambda: _storage(store, settings), None),
-        unknown=tuple(survey.unknown),
-    )
+        "storage": survey.part("storage", lambda: _storage(store, settings), None),
+        "unknown": survey.unknown,
+    }
 
 
-def _sources(store: QualityStore, run: RunFindings) -> tuple[SourceHealth, ...]:
+def survey_build(
+    store: QualityStore, manifest: Manifest, moment: Moment, build: BuildFindings
+) -> dict[str, Any]:
+    """The parts of the snapshot that a run of transform changes; the same goes for them."""
+    survey = _Survey(store)
+    return {
+        "marts_at": iso(moment.now),
+        "run_id": build.run_id,
+        "run_passed": build.passed,
+        "marts": survey.part("marts", lambda: _marts(store, manifest, moment, build), ()),
+        "failed_tests": survey.part("tests", lambda: _failed_tests(store, build.run_id), ()),
+        "findings": build.findings,
+        "schema_changes": build.schema_changes,
+        "models": survey.part("models", lambda: _models(store), ()),
+        "unknown": survey.unknown,
+    }
+
+
+def _sources(store: QualityStore, moment: Moment) -> tuple[SourceHealth, ...]:
     rejected: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for source, dataset, reason, rows, _ in store.fetch(_REJECTED):
         rejected[source, dataset][reason] = int(rows)
     drift: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for source, dataset, kind, column, files in store.fetch(_DRIFT, run.now - timedelta(days=7)):
+    for source, dataset, kind, column, files in store.fetch(_DRIFT, moment.now - timedelta(days=7)):
         drift[source, dataset].append(f"{kind} {column} ({files})")
     return tuple(
         SourceHealth(
@@ -172,7 +195,7 @@ def _sources(store: QualityStore, run: RunFindings) -> tuple[SourceHealth, ...]:
             rows=int(rows),
             quarantined=rejected[source, dataset],
             drift=tuple(drift[source, dataset][:SHOWN_DRIFT]),
-            is_late=run.is_daily(dataset) and _is_late(last_day, run.today),
+            is_late=moment.is_daily(dataset) and _is_late(last_day, moment.today),
         )
         for source, dataset, object_key, landed_at, last_day, files, rows in store.fetch(
             _LAST_LOADS
@@ -184,32 +207,38 @@ def _is_late(last_day: date | None, today: date) -> bool:
     return last_day is not None and LATE_DAYS < (today - last_day).days <= DORMANT_DAYS
 
 
-def _marts(store: QualityStore, manifest: Manifest, run: RunFindings) -> tuple[MartHealth, ...]:
-    nodes = {row[0]: row for row in store.fetch(_NODES, run.run_id)}
+def _marts(
+    store: QualityStore, manifest: Manifest, moment: Moment, build: BuildFindings
+) -> tuple[MartHealth, ...]:
+    nodes = {row[0]: row for row in store.fetch(_NODES, build.run_id)}
     built = dict(store.fetch(_BUILT))
     return tuple(
-        _mart(manifest, mart.unique_id, mart.name, nodes, built, run) for mart in manifest.marts
+        _mart(manifest, mart, nodes, built, moment, is_held_back=mart.name in build.held_back)
+        for mart in manifest.marts
     )
 
 
 def _mart(
     manifest: Manifest,
-    unique_id: str,
-    name: str,
+    mart: DbtNode,
     nodes: Mapping[str, Sequence[object]],
     built: Mapping[str, datetime],
-    run: RunFindings,
+    moment: Moment,
+    *,
+    is_held_back: bool,
 ) -> MartHealth:
+    unique_id, name = mart.unique_id, mart.name
     outcomes = Counter(
         str(nodes[test.unique_id][2])
         for test in manifest.tests
         if unique_id in test.parents and test.unique_id in nodes
     )
-    volume, low, high = _volume(run, f"marts.{name}")
+    volume, low, high = _volume(moment, f"marts.{name}")
     return MartHealth(
         name=name,
         owner=manifest.owner(unique_id),
         outcome=str(nodes[unique_id][2]) if unique_id in nodes else "never_ran",
+        is_held_back=is_held_back,
         built_at=iso(built.get(name)),
         tests_passed=outcomes["passed"] + outcomes["warned"],
         tests_failed=outcomes["failed"],
@@ -221,13 +250,13 @@ def _mart(
 
 
 def _volume(
-    run: RunFindings, table_name: str
+    moment: Moment, table_name: str
 ) -> tuple[tuple[Point, ...], float | None, float | None]:
     """The rows by day of the source that sent most lately, and what is usual on its last day."""
-    days = last_days(run.history, run.today)
+    days = last_days(moment.history, moment.today)
     series = [
         (days[each.source], values)
-        for each, values in run.history.items()
+        for each, values in moment.history.items()
         if each.table_name == table_name and each.metric == "volume" and each.source in days
     ]
     if not series:
@@ -253,12 +282,18 @@ def _failed_tests(store: QualityStore, run_id: str) -> tuple[FailedTest, ...]:
     )
 
 
-def _run_times(store: QualityStore) -> tuple[RunTime, ...]:
-    by_model: dict[str, list[float]] = defaultdict(list)
-    for name, seconds, _ in store.fetch(_RUN_TIMES, SHOWN_RUNS):
-        by_model[name].append(round(float(seconds), 3))
-    slowest = sorted(by_model, key=lambda name: by_model[name][-1], reverse=True)
-    return tuple(RunTime(name, tuple(by_model[name])) for name in slowest[:SHOWN_MODELS])
+def _models(store: QualityStore) -> tuple[ModelHistory, ...]:
+    runs: dict[tuple[str, str], list[ModelRun]] = defaultdict(list)
+    for unique_id, name, at, outcome, seconds, rows in store.fetch(_MODEL_RUNS, SHOWN_RUNS):
+        runs[name, unique_id].append(
+            ModelRun(
+                at=iso(at) or "",
+                outcome=str(outcome),
+                seconds=None if seconds is None else round(float(seconds), 3),
+                rows=None if rows is None else int(rows),
+            )
+        )
+    return tuple(ModelHistory(name, unique_id, tuple(of)) for (name, unique_id), of in runs.items())
 
 
 def _backlog(store: QualityStore, incidents: int, alerts: int) -> Backlog:

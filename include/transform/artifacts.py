@@ -3,6 +3,7 @@
 dbt-artifacts/<run>/<task>-<try>/run_results.json    one dbt command
 dbt-artifacts/<run>/verdicts/<task>.json             what the build says about one task
 dbt-artifacts/<run>/run_results.json                 the last result of every node
+dbt-artifacts/<run>/compiled/<node>.sql              the SQL of each node that failed
 dbt-artifacts/<run>/manifest.sha256                  which manifest they belong to
 dbt-artifacts/manifests/<sha256>.json                that manifest, kept once
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -90,6 +91,16 @@ class RunArtifacts:
         self.lake.write_bytes(self._key("manifest.sha256"), digest.encode())
         merged = json.dumps({"results": self._merged()}, ensure_ascii=False)
         self.lake.write_bytes(self._key(RUN_RESULTS), merged.encode())
+
+    def store_compiled(self, results: Iterable[NodeResult]) -> dict[str, str]:
+        """Keep the SQL of nodes, as far as dbt compiled it; returns the keys by unique id."""
+        keys = {}
+        for result in results:
+            if result.statement:
+                key = self._key("compiled", f"{_safe(result.unique_id)}.sql")
+                self.lake.write_bytes(key, result.statement.encode())
+                keys[result.unique_id] = key
+        return keys
 
     def _merged(self) -> list[dict[str, Any]]:
         latest: dict[str, dict[str, Any]] = {}

@@ -13,6 +13,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -73,6 +74,33 @@ class Manifest:
     def gates(self) -> tuple[DbtNode, ...]:
         """The tests over several nodes."""
         return tuple(test for test in self.tests if len(test.parents) > 1)
+
+    def marts_behind(self, nodes: Iterable[str]) -> tuple[DbtNode, ...]:
+        """The marts among and below nodes or sources (of a test: below what it tests), by name."""
+        roots = {root for node in nodes for root in self._looked_at(node)}
+        return tuple(
+            mart
+            for mart in self.marts
+            if mart.unique_id in roots or roots & self.ancestors(mart.unique_id)
+        )
+
+    @cached_property
+    def relation_ids(self) -> dict[str, str]:
+        """The unique id of each model and source by relation, as in ``marts.fct_sales``."""
+        models = {
+            f"{node.layer}.{node.name}": unique_id
+            for unique_id, node in self.nodes.items()
+            if node.resource_type == "model"
+        }
+        sources = {
+            f"{source['source_name']}.{source['name']}": unique_id
+            for unique_id, source in self.content.get("sources", {}).items()
+        }
+        return models | sources
+
+    def _looked_at(self, unique_id: str) -> Iterable[str]:
+        node = self.nodes.get(unique_id)
+        return node.parents if node and node.resource_type == "test" else (unique_id,)
 
     def tests_of(self, unique_id: str) -> tuple[str, ...]:
         """The tests that depend on this node or source alone, by unique id."""

@@ -9,17 +9,19 @@ from include.transform.manifest import DbtNode, Manifest
 from include.transform.verdicts import Outcome, status_outcome
 
 NAMED_NODES = 5
+DETAILED_NODES = 3
 
 
 class NodesNotPassed(RuntimeError):
     """Nodes failed, were passed over or never ran; the message names them.
 
-    ``nodes`` are the unique ids of those that failed.
+    ``nodes`` are the unique ids of those that failed; ``details`` help to understand them.
     """
 
     def __init__(self, sentence: str, nodes: tuple[str, ...]) -> None:
         super().__init__(sentence)
         self.nodes = nodes
+        self.details: tuple[str, ...] = ()
 
 
 def require_all_passed(
@@ -48,6 +50,18 @@ def require_all_passed(
         f"{missing} of {len(selected)} dbt nodes did not pass: {'; '.join(parts)}.",
         tuple(node.unique_id for node in failed),
     )
+
+
+def failure_details(
+    nodes: Iterable[str], failing_rows: Mapping[str, str], compiled: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Of the first nodes that failed some rows, and where their SQL lies in the lake."""
+    return tuple(
+        f"{unique_id.split('.')[2]}: SQL {compiled[unique_id]}, "
+        f"rows {failing_rows.get(unique_id, 'none to show')}"
+        for unique_id in nodes
+        if unique_id in compiled
+    )[:DETAILED_NODES]
 
 
 def _outcome(result: NodeResult | None) -> Outcome | None:

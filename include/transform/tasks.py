@@ -56,13 +56,16 @@ def dbt_build() -> None:
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE, pool=WAREHOUSE_POOL)
-def check_results() -> None:
-    """Fail unless every selected node ran and passed; keep what dbt and the tables showed."""
+def check_results() -> list[str]:
+    """Fail unless every selected node ran and passed; keep what dbt and the tables showed.
+
+    Gives the names of the marts that a finding holds back.
+    """
     from include.lake import open_lake
-    from include.quality.after_build import Build, QualityBlock, report_build
+    from include.quality.after_build import Build, report_build
     from include.transform.artifacts import RunArtifacts
     from include.transform.build import PROBLEM_KEY, SELECTION_KEY
-    from include.transform.results import NodesNotPassed, require_all_passed
+    from include.transform.results import NodesNotPassed, failure_details, require_all_passed
 
     settings, task_instance = current_settings(), get_current_context()["ti"]
     lake = open_lake(settings.lake)
@@ -74,33 +77,40 @@ def check_results() -> None:
     try:
         sentence = require_all_passed(manifest, selection, build.results)
     except NodesNotPassed as error:
-        report_build(settings, lake, build, passed=False)
+        report = report_build(settings, lake, build, passed=False)
+        compiled = artifacts.store_compiled(build.results[node] for node in error.nodes)
+        error.details = failure_details(error.nodes, report.failing_rows, compiled)
         problem = task_instance.xcom_pull(task_ids=BUILD_TASK_ID, key=PROBLEM_KEY)
         cause = f"{problem} " if problem else ""
         # Looking again changes nothing: the tasks of the nodes have retried already.
         raise AirflowFailException(f"{cause}{error}") from error
     log.info(sentence)
-    try:
-        report = report_build(settings, lake, build, passed=True)
-        if report.sentence:
-            tell_findings(get_current_context(), report.sentence, level=report.level)
-    except QualityBlock as error:
-        raise AirflowFailException(str(error)) from error
+    report = report_build(settings, lake, build, passed=True)
+    if report.sentence:
+        tell_findings(get_current_context(), report.sentence, level=report.level)
+    return list(report.held_back)
 
 
 @task(pool=WAREHOUSE_POOL, on_success_callback=on_run_success)
-def publish_marts() -> None:
-    """Replace the readers' copy where the warehouse is a file; its success emits the marts."""
+def publish_marts(held_back: list[str]) -> None:
+    """Replace the readers' copy where the warehouse is a file; its success emits the marts.
+
+    Of a mart that is held back the copy keeps what it had.
+    """
     from include.lake import open_lake
-    from include.quality.health import mark_published
+    from include.quality.health import iso, update_health
 
     settings = current_settings()
     warehouse = settings.warehouse
     if isinstance(warehouse, DuckDBSettings):
         from include.transform.snapshot import replace_snapshot
 
-        replace_snapshot(warehouse.path, warehouse.snapshot_path)
-    mark_published(open_lake(settings.lake), get_current_context()["run_id"], datetime.now(UTC))
+        replace_snapshot(warehouse.path, warehouse.snapshot_path, held_back)
+    published = {
+        "published_run_id": get_current_context()["run_id"],
+        "published_at": iso(datetime.now(UTC)),
+    }
+    update_health(open_lake(settings.lake), settings.environment.value, published)
 
 
 def after_all(nodes: Iterable[object], manifest_path: Path) -> Any:
@@ -108,6 +118,4 @@ def after_all(nodes: Iterable[object], manifest_path: Path) -> Any:
     checked = check_results()
     for node in nodes:
         node >> checked
-    published = publish_marts.override(outlets=mart_assets(manifest_path))()
-    checked >> published
-    return published
+    return publish_marts.override(outlets=mart_assets(manifest_path))(checked)

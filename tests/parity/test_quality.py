@@ -9,6 +9,7 @@ import pytest
 from include.contracts import load_catalog
 from include.lake import open_lake
 from include.quality.after_build import Build, record_build
+from include.quality.after_load import report_load
 from include.quality.health import read_health
 from include.settings import Settings
 from include.transform.manifest import Manifest
@@ -43,4 +44,18 @@ def test_results_metrics_columns_and_the_snapshot_are_written(
     assert cloud.snowflake.fetch("SELECT count(*) FROM ops.table_columns")[0][0] > 0
     health = read_health(lake)
     assert health is not None
+    assert health["unknown"] == []
+
+
+def test_a_load_updates_the_snapshot(
+    cloud: Cloud, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    lake = open_lake(settings.lake)
+    with open_warehouse(settings.warehouse, lake) as warehouse:
+        warehouse.ensure_schema(load_catalog().datasets)
+    assert report_load(settings, lake, "run-1") is None
+    assert "not up to date" not in caplog.text
+    health = read_health(lake)
+    assert health is not None
+    assert health["sources_at"] is not None
     assert health["unknown"] == []

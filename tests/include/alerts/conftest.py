@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,66 +11,12 @@ from include import settings as settings_module
 from include.alerts.formatter import Alert, Outcome
 from include.alerts.routing import QuietHours
 from include.settings import Environment, Settings
-
-
-@dataclass
-class SlackServer:
-    """What the server received, and how it answers.
-
-    ``release`` lets a held answer go. A dripping answer is a byte every half second.
-    """
-
-    url: str = ""
-    status: int = 200
-    body: bytes = b"ok"
-    retry_after: str | None = None
-    is_hanging: bool = False
-    is_dripping: bool = False
-    release: threading.Event = field(default_factory=threading.Event)
-    messages: list[dict[str, Any]] = field(default_factory=list)
-
-
-@contextmanager
-def _serving(slack: SlackServer) -> Iterator[SlackServer]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            slack.messages.append(json.loads(body))
-            if slack.is_hanging:
-                slack.release.wait(60)
-            # A client that has given up is what some tests are about.
-            with suppress(BrokenPipeError, ConnectionResetError):
-                self.answer()
-
-        def answer(self) -> None:
-            self.send_response(slack.status)
-            if slack.retry_after:
-                self.send_header("Retry-After", slack.retry_after)
-            self.end_headers()
-            for byte in slack.body if slack.is_dripping else ():
-                self.wfile.write(bytes([byte]))
-                slack.release.wait(0.5)
-            self.wfile.write(slack.body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    slack.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield slack
-    finally:
-        slack.release.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+from tests.services.slack import SlackServer, running_slack, webhook
 
 
 @pytest.fixture
 def slack_server() -> Iterator[SlackServer]:
-    with _serving(SlackServer()) as slack:
+    with running_slack() as slack:
         yield slack
 
 
@@ -85,8 +25,7 @@ def connect_slack(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Defines the Airflow connection `slack` as a webhook at an address."""
 
     def connect(url: str) -> None:
-        connection = {"conn_type": "slackwebhook", "host": url, "password": "T0/B0/hook-secret"}
-        monkeypatch.setenv("AIRFLOW_CONN_SLACK", json.dumps(connection))
+        monkeypatch.setenv("AIRFLOW_CONN_SLACK", webhook(url))
 
     monkeypatch.delenv("AIRFLOW_CONN_SLACK", raising=False)
     return connect

@@ -22,7 +22,7 @@ from include.alerts.callbacks import (
 from include.settings import Settings
 
 if TYPE_CHECKING:
-    from conftest import SlackServer
+    from tests.services.slack import SlackServer
 
 Connect = Callable[[str], None]
 

@@ -23,7 +23,7 @@ from include.settings import Settings, load_settings
 from tests.services.aws import ACCESS_KEY, REGION, SECRET_KEY, running_aws
 
 if TYPE_CHECKING:
-    from conftest import SlackServer
+    from tests.services.slack import SlackServer
 
 Connect = Callable[[str], None]
 

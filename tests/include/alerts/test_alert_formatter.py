@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,7 +34,11 @@ alerts = st.builds(
     sentence=st.text(max_size=5_000),
     log_url=st.none() | st.just("http://127.0.0.1/log"),
     runbook=texts,
+    affected=st.lists(texts, max_size=12).map(tuple),
+    owners=st.lists(texts, max_size=3).map(tuple),
+    details=st.lists(st.text(max_size=3_000), max_size=4).map(tuple),
 )
+SLACK_BLOCKS = 50
 
 
 def test_text_and_blocks_say_the_same(failed_test: Alert) -> None:
@@ -57,6 +63,19 @@ def test_an_alert_about_a_whole_run_is_titled_with_the_dag_alone(failed_test: Al
     assert replace(failed_test, subject=None).title == "transform failed in dev"
 
 
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.LATE, Outcome.NOTICED])
+def test_what_needs_somebody_says_since_when_and_what_helps(
+    failed_test: Alert, outcome: Outcome
+) -> None:
+    details = ("not_null_amount: SQL dbt-artifacts/r/compiled/t.sql, rows [{'amount': None}]",)
+    since = datetime(2026, 11, 20, 3, 5, tzinfo=UTC)
+    alert = replace(failed_test, outcome=outcome, details=details, happened_at=since)
+    for told in (as_text(alert), json.dumps(as_blocks(alert))):
+        assert "2026-11-20 03:05 UTC" in told
+        assert details[0] in told
+    assert f"transform.check_results {outcome} in dev" in as_text(alert)
+
+
 def test_a_success_points_to_no_runbook_in_text(failed_test: Alert) -> None:
     text = as_text(replace(failed_test, outcome=Outcome.SUCCEEDED))
     assert failed_test.runbook not in text
@@ -69,13 +88,15 @@ def test_slack_markup_in_a_message_is_shown_and_not_obeyed(failed_test: Alert) -
 
 @given(alerts)
 def test_text_is_always_one_line(alert: Alert) -> None:
-    sentence = as_text(replace(alert, dag_id="d", run_id="r", subject=None, runbook="b"))
+    named = {"dag_id": "d", "run_id": "r", "subject": None, "runbook": "b"}
+    sentence = as_text(replace(alert, affected=(), **named))
     assert len(sentence.splitlines()) == 1
 
 
 @given(alerts)
 def test_blocks_stay_within_what_slack_accepts(alert: Alert) -> None:
-    header, sentence, facts, _ = as_blocks(alert)
+    header, *sections, facts, _ = blocks = as_blocks(alert)
+    assert len(blocks) <= SLACK_BLOCKS
     assert 0 < len(header["text"]["text"]) <= SLACK_HEADER_CHARACTERS
-    assert len(sentence["text"]["text"]) <= SLACK_SECTION_CHARACTERS
+    assert all(0 < len(each["text"]["text"]) <= SLACK_SECTION_CHARACTERS for each in sections)
     assert all(len(field["text"]) <= SLACK_FIELD_CHARACTERS for field in facts["fields"])

@@ -15,13 +15,14 @@ from include.alerts import outbox
 from include.alerts.formatter import Alert, Outcome
 from include.alerts.incidents import count_open, incident_key
 from include.alerts.outbox import Message, count_waiting
-from include.alerts.routing import load_routing
-from include.alerts.telling import SECONDS, deliver, tell
+from include.alerts.routing import QuietHours, load_routing
+from include.alerts.tasks import deliver as send_what_waits
+from include.alerts.telling import SECONDS, deliver, tell, tell_only_recovery
 from include.lake import DiskLake, Lake, open_lake
 from include.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from conftest import SlackServer
+    from tests.services.slack import SlackServer
 
 Connect = Callable[[str], None]
 
@@ -208,3 +209,52 @@ def test_numbers_names_and_paths_do_not_make_another_incident(failed_test: Alert
     other = replace(one, run_id="x", sentence="Cannot read 'b' at data/sources/b.csv in 4 tries.")
     assert incident_key(one) == incident_key(other)
     assert incident_key(one) != incident_key(replace(one, dag_id="ingest_apis"))
+
+
+def test_what_was_kept_is_sent_by_the_task_of_deliver_alerts_without_another_event(
+    dev: Settings, lake: Lake, slack: SlackServer, failed_test: Alert
+) -> None:
+    slack.status = 500
+    tell(failed_test, dev)
+    slack.status = 200
+    slack.messages.clear()
+    make_due(lake)
+    send_what_waits.function()
+    assert [failed_test.sentence in text for text in texts(slack)] == [True]
+    assert count_waiting(lake) == 0
+
+
+def test_a_warning_of_the_quiet_hours_is_sent_when_they_are_over(
+    dev: Settings,
+    lake: Lake,
+    slack: SlackServer,
+    failed_test: Alert,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    over = datetime.now(UTC) + timedelta(hours=1)
+    monkeypatch.setattr(QuietHours, "end_of", lambda self, moment: over)
+    tell(replace(failed_test, outcome=Outcome.NOTICED), dev)
+    send_what_waits.function()
+    assert texts(slack) == []
+    make_due(lake)
+    send_what_waits.function()
+    assert ["noticed something" in text for text in texts(slack)] == [True]
+
+
+def test_the_end_of_a_failure_does_not_wait_for_the_morning(failed_test: Alert) -> None:
+    night = datetime(2026, 11, 20, 13, tzinfo=UTC)
+    routing = load_routing()
+    over = replace(failed_test, outcome=Outcome.RECOVERED)
+    assert routing.not_before(over, night) == night
+    assert routing.not_before(replace(failed_test, outcome=Outcome.SUCCEEDED), night) > night
+
+
+def test_an_unremarkable_success_tells_what_is_over_and_nothing_else(
+    dev: Settings, lake: Lake, slack: SlackServer, failed_test: Alert
+) -> None:
+    tell_only_recovery(succeeded(failed_test, "run-1"), dev)
+    assert texts(slack) == []
+    tell(failed_test, dev)
+    tell_only_recovery(succeeded(failed_test, "run-2"), dev)
+    deliver(dev, SECONDS)
+    assert ["is back to normal" in text for text in texts(slack)] == [False, True]

@@ -51,7 +51,7 @@ class SalesHistory:
         return {TABLE: load_checks()[TABLE]}
 
     def measured(self) -> History:
-        return measure(DuckDBStore(self.connection), self.checks)
+        return measure(DuckDBStore(self.connection), self.checks, LAST_DAY)
 
     def findings(self, history: History, day: date) -> list[Finding]:
         """What is said the morning after a day, knowing nothing of later ones."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from include.alerts.formatter import Severity
 from include.lake import DiskLake
-from include.quality.after_build import Build, record_build, report_build
-from include.quality.health import mark_published, read_health
-from include.quality.store import utc_now
+from include.quality.after_build import Build, held_back, record_build, report_build
+from include.quality.findings import Finding
+from include.quality.health import read_health, update_health
+from include.quality.judge import UsualRange
 from include.settings import Settings
 from include.transform.manifest import Manifest
 from tests.include.quality.conftest import OTHER, SALES, TEST, failed, passed
@@ -113,7 +116,7 @@ def test_the_snapshot_of_health_remembers_what_was_published_last(
     manifest: Manifest, settings: Settings, lake: DiskLake
 ) -> None:
     record_build(settings, lake, build(manifest, passed(SALES)), passed=True)
-    mark_published(lake, "run-1", utc_now())
+    update_health(lake, "dev", {"published_run_id": "run-1"})
     record_build(settings, lake, build(manifest, run_id="run-2"), passed=False)
     health = read_health(lake)
     assert health is not None
@@ -128,7 +131,7 @@ def test_a_warehouse_without_a_ledger_gives_a_snapshot_that_says_what_it_lacks(
     record_build(settings, lake, build(manifest, passed(SALES)), passed=True)
     health = read_health(lake)
     assert health is not None
-    assert set(health["unknown"]) == {"sources", "backlog", "storage"}
+    assert set(health["unknown"]) == {"loaded_at", "sources", "backlog", "storage"}
     assert [mart["outcome"] for mart in health["marts"]] == ["never_ran", "passed"]
 
 
@@ -142,3 +145,23 @@ def test_a_warehouse_that_cannot_be_opened_is_a_warning_and_no_failure(
     (tmp_path / "dbt_dev.duckdb").write_bytes(b"no database at all" * 1000)
     report_build(settings, lake, build(manifest, passed(SALES)), passed=True)
     assert "are not recorded: The warehouse" in caplog.text
+
+
+@pytest.mark.usefixtures("warehouse")
+def test_failing_rows_are_handed_to_whoever_tells_the_failure(
+    manifest: Manifest, settings: Settings, lake: DiskLake
+) -> None:
+    report = record_build(settings, lake, build(manifest, failed(TEST, FAILING)), passed=False)
+    assert list(report.failing_rows) == [TEST]
+    assert "ann@" not in report.failing_rows[TEST]
+
+
+def test_a_finding_that_blocks_holds_back_what_is_made_of_its_table(manifest: Manifest) -> None:
+    def finding(table_name: str, *, is_blocking: bool) -> Finding:
+        usual, day = UsualRange(1, 2), date(2026, 11, 20)
+        severity = Severity.WARNING
+        return Finding(table_name, "", "volume", day, 0, usual, severity, is_blocking)
+
+    assert held_back(manifest, [finding("marts.fct_sales", is_blocking=False)]) == ()
+    assert held_back(manifest, [finding("marts.fct_sales", is_blocking=True)]) == ("fct_sales",)
+    assert held_back(manifest, [finding("raw.unknown", is_blocking=True)]) == ()

@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 from include.lake import DiskLake
 from include.transform.artifacts import NodeResult, RunArtifacts
 from include.transform.manifest import Manifest
-from include.transform.results import NodesNotPassed, require_all_passed
+from include.transform.results import (
+    NodesNotPassed,
+    failure_details,
+    require_all_passed,
+)
 
 MODEL, TEST, OTHER = "model.v.fct_sales", "test.v.unique_fct_sales.1a", "model.v.fct_other"
 
@@ -156,3 +160,12 @@ def test_the_summary_is_kept_with_its_manifest_and_is_no_result_of_its_own(
     digest = artifacts.lake.read_bytes(f"{run}/manifest.sha256").decode()
     assert artifacts.lake.read_bytes(f"dbt-artifacts/manifests/{digest}.json") == b"{}"
     assert list(artifacts.latest_results()) == [MODEL]
+
+
+def test_a_failed_test_comes_with_its_rows_and_the_place_of_its_sql(tmp_path: Path) -> None:
+    result = NodeResult(TEST, "fail", "", 2, statement="select 1 as amount")
+    compiled = RunArtifacts(DiskLake(tmp_path), "run:1").store_compiled([result])
+    (detail,) = failure_details([TEST, OTHER], {TEST: '[{"amount": "1"}]'}, compiled)
+    place = f"dbt-artifacts/run_1/compiled/{TEST}.sql"
+    assert detail == f'unique_fct_sales: SQL {place}, rows [{{"amount": "1"}}]'
+    assert (tmp_path / place).read_text() == "select 1 as amount"

@@ -107,3 +107,34 @@ def test_a_full_disk_leaves_the_last_copy_and_no_half_one(
         replace_snapshot(warehouse, snapshot)
     assert count(snapshot) == 1000
     assert [path.name for path in snapshot.parent.iterdir()] == ["vending.duckdb"]
+
+
+def test_a_mart_that_is_held_back_stays_as_readers_know_it(warehouse: Path, snapshot: Path) -> None:
+    def build(amount: int) -> None:
+        with duckdb.connect(str(warehouse)) as connection:
+            connection.execute("create schema if not exists marts")
+            for mart in ("fct_sales", "dim_products"):
+                connection.execute(f"create or replace table marts.{mart} as select {amount} as a")
+
+    def read(mart: str) -> list[tuple[int]]:
+        with duckdb.connect(str(snapshot), read_only=True) as connection:
+            return connection.execute(f"from marts.{mart}").fetchall()
+
+    build(1)
+    replace_snapshot(warehouse, snapshot)
+    build(2)
+    replace_snapshot(warehouse, snapshot, ["fct_sales"])
+    assert (read("fct_sales"), read("dim_products")) == ([(1,)], [(2,)])
+    assert [path.name for path in snapshot.parent.iterdir()] == ["vending.duckdb"]
+
+
+def test_a_mart_that_is_held_back_from_the_first_copy_is_absent(
+    warehouse: Path, snapshot: Path
+) -> None:
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("create schema marts")
+        connection.execute("create table marts.fct_sales as select 1 as a")
+    replace_snapshot(warehouse, snapshot, ["fct_sales"])
+    with duckdb.connect(str(snapshot), read_only=True) as connection:
+        known = connection.execute("select table_name from duckdb_tables()").fetchall()
+    assert known == [("numbers",)]

@@ -77,7 +77,7 @@ def _log_in(api: AirflowApi, layout: Layout) -> str:
             raise TimeoutError(f"Airflow's API server is not up after {PATIENCE_SECONDS:.0f} s.")
         time.sleep(0.3)
     api.log_in(layout.passwords)
-    return api._client.headers["Authorization"].removeprefix("Bearer ")
+    return api.token
 
 
 @pytest.fixture

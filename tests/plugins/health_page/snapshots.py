@@ -10,8 +10,11 @@ from include.quality.health import (
     FailedTest,
     Health,
     MartHealth,
+    ModelHistory,
+    ModelRun,
     Point,
-    RunTime,
+    RunState,
+    SinkVersion,
     SourceHealth,
     Storage,
     iso,
@@ -36,6 +39,7 @@ def mart(name: str, owner: str, last: float = 400) -> MartHealth:
         name=name,
         owner=owner,
         outcome="passed",
+        is_held_back=False,
         built_at="2026-11-20T19:05:00Z",
         tests_passed=7,
         tests_failed=0,
@@ -67,6 +71,13 @@ def healthy_day(now: datetime | None = None) -> Health:
         written_at=iso(now or datetime.now(UTC)) or "",
         run_id="scheduled__2026-11-20T19:00:00+00:00",
         run_passed=True,
+        sources_at=iso(now or datetime.now(UTC)),
+        loaded_at="2026-11-20T18:04:00Z",
+        marts_at=iso(now or datetime.now(UTC)),
+        runs=tuple(
+            RunState(dag_id, "scheduled__2026-11-20", has_failed=False, at="2026-11-20T18:05:00Z")
+            for dag_id in ("ingest_apis", "ingest_files", "transform")
+        ),
         published_run_id="scheduled__2026-11-20T19:00:00+00:00",
         published_at="2026-11-20T19:06:30Z",
         sources=(
@@ -83,7 +94,17 @@ def healthy_day(now: datetime | None = None) -> Health:
         failed_tests=(),
         findings=(),
         schema_changes=(),
-        run_times=(RunTime("fct_daily_inventory", (2.1, 2.0, 2.4, 2.2)),),
+        models=(
+            ModelHistory(
+                "fct_daily_inventory",
+                "model.vending.fct_daily_inventory",
+                tuple(
+                    ModelRun(f"2026-11-{day}T19:05:00Z", "passed", seconds, 840)
+                    for day, seconds in ((17, 2.1), (18, 2.0), (19, 2.4), (20, 2.2))
+                ),
+            ),
+        ),
+        sinks=(SinkVersion("fct_machine_health", "d1", "8f3a2c", 1_200, "2026-11-20T19:10:00Z"),),
         backlog=Backlog(0, None, 0, 0, 0),
         storage=Storage(120_000_000, 34_000_000, 5_967),
     )
@@ -97,6 +118,16 @@ def bad_day(now: datetime | None = None) -> Health:
         good,
         run_id="scheduled__2026-11-21T19:00:00+00:00",
         run_passed=False,
+        runs=(
+            RunState(
+                "ingest_apis",
+                "scheduled__2026-11-21",
+                has_failed=True,
+                at="2026-11-21T18:05:00Z",
+                sentence="The API of fleet.machine_telemetry failed 5 times; ask the vendor.",
+            ),
+            *good.runs[1:],
+        ),
         sources=(
             replace(
                 sales,
@@ -109,7 +140,7 @@ def bad_day(now: datetime | None = None) -> Health:
         marts=(
             replace(fct_sales, volume=points(42, 12), tests_failed=1, tests_passed=6),
             replace(machine_health, tests_never_run=4, tests_passed=3),
-            products,
+            replace(products, is_held_back=True),
         ),
         failed_tests=(
             FailedTest("holds_fct_sales_amount", "fct_sales", 37, "Got 37 results"),

@@ -10,6 +10,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from include.lake import DiskLake
+from include.settings import Environment
+from include.transform.documentation import store_documentation
+from include.transform.manifest import build_manifest, load_manifest
+from include.transform.project import DbtProject
 from tests.plugins.health_page.snapshots import bad_day, healthy_day
 
 if TYPE_CHECKING:
@@ -110,6 +115,29 @@ def test_every_view_is_accessible_and_loads_nothing_from_elsewhere(
     assert len(visit.hosts) == 1
     # Axe is put into the page, which the policy forbids to everybody but the browser's driver.
     assert violations(page) == []
+
+
+def test_a_models_page_is_accessible_and_leads_back(visit: Visit, show: Show) -> None:
+    show(healthy_day())
+    page = visit("models/fct_daily_inventory")
+    assert violations(page) == []
+    page.get_by_role("link", name="All of the data's health").click()
+    page.get_by_role("heading", name="Marts").wait_for()
+    assert visit.complaints == []
+
+
+def test_dbts_documentation_opens_under_its_policy(
+    visit: Visit, server: Server, screenshots: Path
+) -> None:
+    project = DbtProject.of_target(Environment.DEV)
+    build_manifest(project)
+    manifest = load_manifest(project.manifest_path)
+    store_documentation(DiskLake(server.layout.data), project.manifest_path, manifest, ())
+    page = visit("dbt/#!/model/model.vending.fct_sales")
+    page.get_by_text("One line of a sale or refund that counts").first.wait_for()
+    page.screenshot(path=screenshots / "dbt-documentation.png")
+    assert not [each for each in visit.complaints if "Content Security Policy" in each]
+    assert len(visit.hosts) == 1
 
 
 @pytest.mark.parametrize("day", ["healthy", "bad"])

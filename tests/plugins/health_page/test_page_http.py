@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 LIMIT_SECONDS = 0.3
 
 
+@pytest.mark.parametrize("path", ["", "models/fct_sales", "dbt/", "dbt/manifest.json"])
 @pytest.mark.parametrize("token", [None, "", "not-a-token"])
 def test_without_a_valid_token_there_is_no_data(
-    server: Server, show: Show, token: str | None
+    server: Server, show: Show, token: str | None, path: str
 ) -> None:
     show(healthy_day())
-    answer = server.get(token=token)
+    answer = server.get(path, token=token)
     assert answer.status_code in (401, 403)
     assert "fct_sales" not in answer.text
 
@@ -43,6 +44,34 @@ def test_a_bad_day_says_what_is_wrong(server: Server, show: Show) -> None:
     assert text.count("<strong>No</strong>") == 4
     for told in ("fleet machine_telemetry", "holds_fct_sales_amount", "invalid_value 37"):
         assert told in text
+
+
+def test_a_model_shows_its_last_runs_and_an_unknown_one_that_there_are_none(
+    server: Server, show: Show
+) -> None:
+    show(healthy_day())
+    text = server.get("models/fct_daily_inventory", token=server.token).text
+    assert text.count(">passed<") == 4
+    assert "/data-health/dbt/#!/model/model.vending.fct_daily_inventory" in text
+    unknown = server.get("models/<b>", token=server.token)
+    assert unknown.status_code == 200
+    assert "No run has known the model &lt;b&gt;." in unknown.text
+
+
+@pytest.mark.parametrize(
+    ("change", "answer"),
+    [
+        ({}, True),
+        ({"loaded_at": "2026-11-20T23:00:00Z"}, False),
+        ({"published_run_id": "an-earlier-run"}, False),
+    ],
+)
+def test_data_is_published_if_nothing_was_loaded_since(
+    server: Server, show: Show, change: dict[str, str], answer: bool
+) -> None:
+    show(replace(healthy_day(), **change))
+    text = server.get(token=server.token).text
+    assert ("Published at" in text) is answer
 
 
 def test_it_answers_within_300_ms(server: Server, show: Show) -> None:

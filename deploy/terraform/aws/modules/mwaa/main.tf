@@ -28,6 +28,7 @@ locals {
     variables_lookup_pattern   = "^$"
   })
 
+  lake     = split(":::", var.lake_bucket_arn)[1]
   settings = { for name, value in var.settings : "vending.${lower(trimprefix(name, "VENDING_"))}" => value }
 
   log_kinds = ["DAGProcessing", "Scheduler", "Task", "WebServer", "Worker"]
@@ -143,8 +144,9 @@ resource "aws_mwaa_environment" "this" {
     "vending.conform_memory_mb" = local.class.conform_memory_mb
     "vending.dbt_threads"       = local.class.dbt_threads
 
-    # What the page "Data health" draws; it reads no other setting.
-    "vending.health_snapshot" = "s3://${split(":::", var.lake_bucket_arn)[1]}/monitoring/health.json"
+    # Read by the health page (plugins/README.md).
+    "vending.health_snapshot"   = "s3://${local.lake}/monitoring/health.json"
+    "vending.dbt_documentation" = "s3://${local.lake}/dbt-artifacts/documentation"
 
     "celery.worker_autoscale"                 = "${local.class.tasks},${local.class.tasks}"
     "core.dags_are_paused_at_creation"        = "True"
