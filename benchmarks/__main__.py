@@ -5,10 +5,16 @@ The results are printed, and kept in benchmarks/results.json and benchmarks/RESU
 
 import sys
 
-from benchmarks import conform, iceberg, local_run, transform
+from benchmarks import conform, iceberg, local_run, masking, transform
 from benchmarks.results import keep, show
 
-BENCHMARKS = (transform.measure, local_run.measure, conform.measure, iceberg.measure)
+BENCHMARKS = (
+    transform.measure,
+    local_run.measure,
+    conform.measure,
+    masking.measure,
+    iceberg.measure,
+)
 
 
 def main() -> int:

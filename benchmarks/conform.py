@@ -36,7 +36,7 @@ MOST_MEGABYTES = 512
 _MANY = 1_000
 # One row in a thousand cannot be read, as in the worst files that vendors have sent.
 _BAD_EVERY = 1_000
-_LIMITS = load_settings({}).conform
+LIMITS = load_settings({}).conform
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,10 @@ def measure(rounds: int = 5, rows: int = 2_000_000) -> list[Result]:
 def measure_conform(folder: Path) -> Measure:
     """Conform every file of a folder as one batch, in this process."""
     contract = load_catalog().source("fleet.sales")
-    files = [_raw_file(path, number) for number, path in enumerate(sorted(folder.iterdir()))]
+    files = [raw_file(path, number) for number, path in enumerate(sorted(folder.iterdir()))]
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         started, started_cpu = time.perf_counter(), time.process_time()
-        conformed = conform_files(contract, files, Path(scratch), _LIMITS, "benchmark")
+        conformed = conform_files(contract, files, Path(scratch), LIMITS, "benchmark")
         rows = sum(file.rows_conformed for file in conformed.files)
         return _measured(started, started_cpu, rows)
 
@@ -94,8 +94,8 @@ def measure_duckdb(path: Path) -> Measure:
     """Copy one file to Parquet with DuckDB's defaults and the same limits, in this process."""
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         config = {
-            "memory_limit": f"{_LIMITS.memory_mb}MB",
-            "threads": _LIMITS.threads,
+            "memory_limit": f"{LIMITS.memory_mb}MB",
+            "threads": LIMITS.threads,
             "temp_directory": f"{scratch}/spill",
             "preserve_insertion_order": False,
         }
@@ -140,7 +140,8 @@ def _in_own_process(what: str, path: Path) -> Measure:
     return Measure(**json.loads(done.stdout))
 
 
-def _raw_file(path: Path, number: int) -> RawFile:
+def raw_file(path: Path, number: int) -> RawFile:
+    """A file as if it had landed."""
     landed = LandedFile(
         load_id=1_000_000 + number,
         object_key=path.name,

@@ -56,6 +56,7 @@ class DiskLakeSettings(_Frozen):
 class ObjectLakeSettings(_Frozen):
     """The lake in S3 or an S3-compatible store, reached through an Airflow connection.
 
+    ``restricted_connection_id`` is for what vendors sent, below raw-data/; None: the same.
     ``encryption`` and the key are S3's; R2 encrypts by itself.
     """
 
@@ -63,6 +64,7 @@ class ObjectLakeSettings(_Frozen):
     store: ObjectStore = ObjectStore.S3
     bucket: str = Field(min_length=3, max_length=63, pattern=r"^[a-z0-9][a-z0-9.-]+[a-z0-9]$")
     connection_id: str = Field(min_length=1)
+    restricted_connection_id: str | None = None
     encryption: Literal["AES256", "aws:kms"]
     kms_key_id: str | None = None
 
@@ -102,6 +104,23 @@ class SnowflakeSettings(_Frozen):
 WarehouseSettings = Annotated[DuckDBSettings | SnowflakeSettings, Field(discriminator="kind")]
 
 
+class PepperFile(_Frozen):
+    """The pepper of masked values on a laptop: a file that the set-up generates."""
+
+    kind: Literal["file"] = "file"
+    path: Path
+
+
+class PepperConnection(_Frozen):
+    """The pepper of masked values in an Airflow connection."""
+
+    kind: Literal["connection"] = "connection"
+    connection_id: str = Field(min_length=1)
+
+
+PepperSettings = Annotated[PepperFile | PepperConnection, Field(discriminator="kind")]
+
+
 class ConformLimits(_Frozen):
     """What one conform task may use.
 
@@ -125,6 +144,7 @@ class Settings(_Frozen):
     # Only in prod: where staging leaves the mark that its tests have passed.
     staging_lake: LakeSettings | None = None
     warehouse: WarehouseSettings
+    pepper: PepperSettings
     conform: ConformLimits
     dbt_threads: int = Field(ge=1)
     retries: int = Field(ge=0)
@@ -245,6 +265,7 @@ def _bucket(
         store=variables.choice("VENDING_LAKE_STORE", ObjectStore, ObjectStore.S3),
         bucket=name,
         connection_id=variables.text("VENDING_LAKE_CONNECTION", "lake"),
+        restricted_connection_id=variables.optional("VENDING_RESTRICTED_LAKE_CONNECTION"),
         encryption=encryption,
         kms_key_id=variables.optional("VENDING_KMS_KEY_ID"),
     )
@@ -259,6 +280,7 @@ def _dev(variables: _Variables) -> Settings:
         warehouse=DuckDBSettings(
             path=root / "dbt_dev.duckdb", snapshot_path=root / "snapshot" / "vending.duckdb"
         ),
+        pepper=_dev_pepper(variables, root),
         conform=_limits(variables, memory_mb=256, threads=2),
         dbt_threads=variables.number("VENDING_DBT_THREADS", 2),
         retries=2,
@@ -269,6 +291,12 @@ def _dev(variables: _Variables) -> Settings:
         cloudflare_connection_id=variables.optional("VENDING_CLOUDFLARE_CONNECTION"),
         lake_copy=_lake_copy(variables),
     )
+
+
+def _dev_pepper(variables: _Variables, root: Path) -> PepperFile | PepperConnection:
+    if connection_id := variables.optional("VENDING_PRIVACY_CONNECTION"):
+        return PepperConnection(connection_id=connection_id)
+    return PepperFile(path=root / "privacy" / "pepper")
 
 
 def _cloud(
@@ -299,6 +327,9 @@ def _cloud(
             warehouse=variables.text("VENDING_SNOWFLAKE_WAREHOUSE", f"COMPUTE_WH_{suffix}"),
             load_schema=variables.text("VENDING_SNOWFLAKE_LOAD_SCHEMA", "STAGING"),
             statement_seconds=variables.number("VENDING_SNOWFLAKE_STATEMENT_SECONDS", 1800),
+        ),
+        pepper=PepperConnection(
+            connection_id=variables.text("VENDING_PRIVACY_CONNECTION", "privacy")
         ),
         conform=_limits(variables, memory_mb=256, threads=1),
         dbt_threads=variables.number("VENDING_DBT_THREADS", threads),

@@ -22,8 +22,22 @@ SALES_HEADER = (
 )
 REPLENISHMENT_HEADER = (
     b"machine_id,replenishment_id,slot_number,product_id,replenished_at,quantity_added,"
-    b"quantity_removed,counted_stock,staff_id\n"
+    b"quantity_removed,counted_stock,staff_id,note\n"
 )
+# What drivers write, people who cannot exist included; most write nothing.
+_NOTES = np.array(
+    [
+        note.encode()
+        for note in (
+            "鍵が固い",
+            "表示灯が消えている",
+            "返金を求める客あり 090-0000-9999",
+            "見本花子様に連絡 hanako@example.com",
+            "東京都架空市例示町1-2-3の事務所に納品",
+        )
+    ]
+)
+_VISITS_PER_NOTE = 7
 _PAYMENT_CODES = np.array([method.payment_method_code for method in PAYMENT_METHODS], dtype="S")
 _KIND_CODES = np.array([kind.name.lower() for kind in Kind], dtype="S")
 _PRODUCT_IDS = np.array([product.product_id for product in PRODUCTS], dtype="S")
@@ -90,6 +104,7 @@ def replenishment_files(fleet: Fleet, history: MachineHistory) -> Iterator[Sourc
         _integers(visits.removed.ravel()),
         _integers(visits.after.ravel()),
         _texts(np.repeat(np.array(staff, dtype="S"), slots)),
+        _notes(machine, count, slots),
     ]
     body, offsets = _render(columns, count * slots)
     bounds = offsets[np.arange(count + 1) * slots]
@@ -97,6 +112,14 @@ def replenishment_files(fleet: Fleet, history: MachineHistory) -> Iterator[Sourc
         name = replenishment_name(machine.machine_id, fleet.state.day(day))
         content = REPLENISHMENT_HEADER + body[bounds[visit] : bounds[visit + 1]]
         yield SourceFile(day, name, content)
+
+
+def _notes(machine: Machine, visits: int, slots: int) -> np.ndarray:
+    """A note in the first row of some visits, which ones depending on the machine."""
+    row = np.arange(visits * slots)
+    number, slot = np.divmod(row, slots)
+    is_blank = (slot > 0) | ((number + machine.index) % _VISITS_PER_NOTE > 0)
+    return _blank_where(is_blank, _texts(_NOTES[number // _VISITS_PER_NOTE % _NOTES.size]))
 
 
 def file_names(fleet: Fleet, machine: Machine) -> Iterator[tuple[int, str]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from simulator.catalogue import CATEGORIES, PAYMENT_METHODS, PRODUCTS
 from simulator.files import SourceFile
 from simulator.fleet import Fleet, Machine, Placement, PriceChange
+from simulator.places import PREFECTURES
 
 MACHINES_ENCODING = "cp932"
 PRODUCTS_ENCODING = "utf-8-sig"
@@ -126,17 +127,23 @@ def _payment_methods(fleet: Fleet) -> bytes:
 def _staff(fleet: Fleet) -> bytes:
     """Invented people: the names mean "fictitious", "specimen" and the like.
 
-    Their numbers cannot exist (after 090 Japan's numbering plan never has a 0) and their
-    addresses are in a domain that RFC 2606 reserves.
+    Their numbers cannot exist (after 090 Japan's numbering plan never has a 0), their e-mail
+    addresses are in a domain that RFC 2606 reserves, and no town is called 架空市.
     """
-    header = "staff_id,staff_name,phone,email,route_code,employed_from,effective_on"
+    header = (
+        "staff_id,staff_name,phone,email,birth_date,home_address,route_code,employed_from,"
+        "effective_on"
+    )
     rows = []
     for number, route in enumerate(fleet.routes):
         name = f"{_PEOPLE[number % len(_PEOPLE)]} {_GIVEN[number // len(_PEOPLE) % len(_GIVEN)]}"
         phone, email = f"090-0000-{number + 1:04d}", f"staff{number + 1:03d}@example.com"
+        born = f"{1962 + number * 7 % 40}-{1 + number % 12:02}-{1 + number % 28:02}"
+        home = f"{PREFECTURES[number // 2].name}架空市例示町{1 + number % 9}-{1 + number % 20}"
         employed_from = f"{2012 + number % 12}-04-01"
         first_day = fleet.state.first_day
-        rows.append((route.staff_id, name, phone, email, route.code, employed_from, first_day))
+        person = (route.staff_id, name, phone, email, born, home)
+        rows.append((*person, route.code, employed_from, first_day))
     return _csv(header, rows)
 
 

@@ -4,6 +4,7 @@
 the reading of every file follow from them.
 """
 
+from include.contracts.masking import Masking, MaskingStrategy, SyntheticKind
 from include.contracts.model import (
     ApiEndpoint,
     Catalog,
@@ -42,6 +43,8 @@ __all__ = [
     "JsonFormat",
     "JsonShape",
     "LoadMode",
+    "Masking",
+    "MaskingStrategy",
     "NumberSpelling",
     "Packing",
     "Reference",
@@ -49,5 +52,6 @@ __all__ = [
     "Severity",
     "SourceContract",
     "Spelling",
+    "SyntheticKind",
     "load_catalog",
 ]

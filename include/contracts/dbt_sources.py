@@ -84,7 +84,7 @@ def _raw_source(dataset: DatasetContract) -> dict[str, Any]:
             }
         }
     ]
-    for column, field in zip(source["columns"], dataset.stored_fields, strict=False):
+    for column, field in zip(source["columns"], dataset.fields, strict=False):
         if tests := _field_tests(field):
             column["data_tests"] = tests
     return source

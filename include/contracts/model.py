@@ -16,6 +16,8 @@ from enum import StrEnum
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
+from include.contracts.masking import KEYED, Masking
+
 
 class ContractError(ValueError):
     """A contract is wrong; the message names the file, the field and the remedy."""
@@ -66,11 +68,12 @@ class Packing(StrEnum):
 
 
 class Classification(StrEnum):
-    """Personal fields are read so that a row's structure is known, and never stored."""
+    """Who a field's values are for. Personal ones, and what people wrote freely, are masked."""
 
     PUBLIC = "public"
     INTERNAL = "internal"
     PERSONAL = "personal"
+    FREE_TEXT = "free_text"
 
 
 class Dialect(StrEnum):
@@ -88,6 +91,8 @@ class Field:
     ``maximum`` are inclusive; those of a timestamp are dates, in UTC, and its maximum is the last
     day. ``reference`` (``dataset.field``) is where the value should be known; see `Reference`. A
     ``derived`` field is computed from another and no source maps it.
+    ``classification`` is None where nobody has judged the field. With ``masking`` the values are
+    stored masked; the rules hold of the values as they came.
     """
 
     name: str
@@ -100,7 +105,8 @@ class Field:
     maximum: Decimal | date | None = None
     allowed_values: tuple[str, ...] = ()
     pattern: str | None = None
-    classification: Classification = Classification.INTERNAL
+    classification: Classification | None = None
+    masking: Masking | None = None
     reference: str | None = None
     derived: bool = False
 
@@ -191,16 +197,11 @@ class DatasetContract:
         return tuple(field.name for field in sorted(keyed, key=lambda field: field.key_position))
 
     @cached_property
-    def stored_fields(self) -> tuple[Field, ...]:
-        """The fields that reach the raw table: all but the personal ones."""
-        return tuple(field for field in self.fields if not field.is_personal)
-
-    @cached_property
     def raw_columns(self) -> tuple[Column, ...]:
         """The columns of the raw table, in order, the technical ones last."""
         fields = (
             Column(field.name, field.physical_type, field.required, field.description)
-            for field in self.stored_fields
+            for field in self.fields
         )
         return (*fields, SOURCE_COLUMN, LOAD_ID_COLUMN, EXTRA_COLUMN)
 
@@ -382,7 +383,8 @@ class SourceContract:
     header writes it in another case, width or with other blanks. A file of which more than
     ``most_rejected_percent`` of the rows are rejected is quarantined whole. A file waits until one
     of its own name with ``ready_marker`` behind it lies beside it, if the contract has a marker.
-    ``references`` are those to datasets that the same vendor feeds.
+    ``references`` are those to datasets that the same vendor feeds. Quarantine does not show
+    the values of ``hidden_columns``.
     """
 
     id: str
@@ -395,7 +397,7 @@ class SourceContract:
     format: CsvFormat | JsonFormat
     mappings: tuple[FieldMapping, ...]
     ignored_columns: tuple[str, ...]
-    personal_columns: frozenset[str]
+    hidden_columns: frozenset[str]
     columns: tuple[str, ...] = ()
     ignores_other_columns: bool = False
     matches_loosely: bool = False
@@ -406,6 +408,12 @@ class SourceContract:
     same_content: SameContent = SameContent.LOAD
     ready_marker: str | None = None
     references: tuple[Reference, ...] = ()
+
+    @property
+    def needs_pepper(self) -> bool:
+        """Whether a field that the source gives is masked with a key."""
+        maskings = (mapping.field.masking for mapping in self.mappings if mapping.is_mapped)
+        return any(masking.strategy in KEYED for masking in maskings if masking)
 
     @cached_property
     def mapped_columns(self) -> tuple[str, ...]:

@@ -144,7 +144,7 @@ QUARANTINE = Table(
         _optional(
             "record",
             "VARCHAR",
-            "JSON of the fields that are not personal; null where the line cannot be parsed.",
+            "JSON of the fields that are not personal, masked; null where the line is malformed.",
         ),
         _required("raw_location", "VARCHAR", "Lake key of the file as it came."),
         _required("contract_version", "VARCHAR", "Version of the source contract."),
@@ -184,6 +184,24 @@ SCHEMA_DRIFT = Table(
     ),
 )
 
+PII_FINDINGS = Table(
+    "pii_findings",
+    "One row for each load, field and kind of personal data that was found in text and masked.",
+    (
+        _required("load_id", "BIGINT", "Load of the file."),
+        _required("source", "VARCHAR", "Vendor."),
+        _required("source_contract", "VARCHAR", "Contract the file was read by."),
+        _required("dataset", "VARCHAR", "Raw table it was meant for."),
+        _required("object_key", "VARCHAR", "Path of the file below data/sources, or of the page."),
+        _required("field", "VARCHAR", "Field of the dataset, _extra, or record in quarantine."),
+        _required("kind", "VARCHAR", "email, phone, card, my_number, ssn or address."),
+        _required("matches", "BIGINT", "How many were found; never what."),
+        _required("contract_version", "VARCHAR", "Version of the source contract."),
+        _required("run_id", "VARCHAR", "Run that loaded it."),
+        _required("found_at", "TIMESTAMP", "When it was loaded, in UTC."),
+    ),
+)
+
 LOAD_CHECKS = Table(
     "load_checks",
     "One row for each check of a load: whether the tables hold what the ledger says.",
@@ -219,6 +237,7 @@ OPS_TABLES = (
     LOAD_LOCK,
     replace(QUARANTINE, columns=QUARANTINE.columns + _RESOLUTION),
     SCHEMA_DRIFT,
+    PII_FINDINGS,
     LOAD_CHECKS,
     UNREAD_FILES,
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from include.contracts.document import (
     read_pattern,
     refuse_repeated,
 )
+from include.contracts.masking_reader import masked
 from include.contracts.model import (
     BusinessDate,
     Catalog,
@@ -39,7 +41,7 @@ from include.contracts.source_reader import SOURCE_PROPERTIES, read_source
 CONTRACTS_ROOT = Path(__file__).resolve().parent
 
 _DATASET_PROPERTIES = frozenset({"loadMode", "businessDate"})
-_DATASET_FIELD_PROPERTIES = frozenset({"derived"})
+_DATASET_FIELD_PROPERTIES = frozenset({"derived", "masking"})
 _PHYSICAL_TYPES = {
     FieldType.TEXT: r"VARCHAR",
     FieldType.INTEGER: r"INTEGER|BIGINT",
@@ -142,7 +144,7 @@ def _read_field(document: Document, entry: SchemaProperty) -> Field:
         raise document.error(
             f"{name}.physicalType", f"is {physical!r}, which cannot hold a {kind.value}"
         )
-    return Field(
+    field = Field(
         name=name,
         description=document.text(entry.description, f"{name}.description", "say what it means"),
         type=kind,
@@ -153,15 +155,17 @@ def _read_field(document: Document, entry: SchemaProperty) -> Field:
         maximum=read_bound(document, kind, options.get("maximum"), f"{name}.maximum"),
         allowed_values=tuple(str(value.value) for value in entry.enum or ()),
         pattern=read_pattern(document, options.get("pattern"), f"{name}.pattern"),
-        classification=one_of(
-            document,
-            Classification,
-            entry.classification or Classification.INTERNAL.value,
-            f"{name}.classification",
-        ),
+        classification=_classification(document, entry),
         reference=_reference(entry),
         derived=bool(custom.get("derived", False)),
     )
+    return replace(field, masking=masked(document, field, custom.get("masking")))
+
+
+def _classification(document: Document, entry: SchemaProperty) -> Classification | None:
+    if entry.classification is None:
+        return None
+    return one_of(document, Classification, entry.classification, f"{entry.name}.classification")
 
 
 def _reference(entry: SchemaProperty) -> str | None:
@@ -184,9 +188,6 @@ def _check_key(document: Document, dataset: DatasetContract) -> None:
     positions = [f.key_position for f in dataset.fields if f.key_position is not None]
     if sorted(positions) != list(range(1, len(positions) + 1)) or not positions:
         raise document.error("primaryKeyPosition", "must number the key's fields from 1 on")
-    for name in dataset.key:
-        if dataset.field(name).is_personal:
-            raise document.error(f"{name}.classification", "is personal, so it cannot be a key")
 
 
 def _check_business_date(document: Document, dataset: DatasetContract) -> None:

@@ -33,9 +33,7 @@ def with_references(catalog: Catalog) -> Catalog:
 
 def _check_targets(catalog: Catalog) -> None:
     stored = {
-        f"{dataset.name}.{field.name}"
-        for dataset in catalog.datasets
-        for field in dataset.stored_fields
+        f"{dataset.name}.{field.name}" for dataset in catalog.datasets for field in dataset.fields
     }
     for dataset in catalog.datasets:
         for field in dataset.fields:

@@ -118,7 +118,7 @@ def read_source(
         format=read_format(document, server, custom),
         mappings=mappings,
         ignored_columns=ignored,
-        personal_columns=_personal_columns(columns, mappings),
+        hidden_columns=_hidden_columns(columns, mappings),
         columns=tuple(column.name or "" for column in columns),
         ignores_other_columns=_choice(document, custom, "otherColumns", "keep", "ignore"),
         matches_loosely=_choice(document, custom, "headerMatching", "exact", "loose"),
@@ -390,11 +390,13 @@ def _written_zone(document: Document, field: Field, columns: list[SchemaProperty
     return zones.pop() if zones else None
 
 
-def _personal_columns(
+def _hidden_columns(
     columns: Iterable[SchemaProperty], mappings: tuple[FieldMapping, ...]
 ) -> frozenset[str]:
-    declared = {c.name for c in columns if c.classification == Classification.PERSONAL.value}
-    mapped = {c for mapping in mappings if mapping.field.is_personal for c in mapping.columns}
+    """The columns whose values quarantine does not show, masked or not."""
+    hidden = {Classification.PERSONAL, Classification.FREE_TEXT}
+    declared = {column.name for column in columns if column.classification in hidden}
+    mapped = {c for m in mappings if m.field.classification in hidden for c in m.columns}
     return frozenset(name for name in declared | mapped if name)
 
 

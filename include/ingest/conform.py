@@ -34,13 +34,15 @@ from include.ingest.fast_read import (
     is_complete,
     read_fast,
 )
-from include.ingest.judge import count_rejections, refusals
+from include.ingest.judge import count_personal, count_rejections, refusals
 from include.ingest.judge import drift as find_drift
 from include.ingest.judge import warnings as count_warnings
 from include.ingest.plan import ColumnDrift, ConformedBatch, ConformedFile, LandedFile
 from include.ingest.spelling import literal, register_functions
 from include.ingest.workspace import RawFile, Workspace, open_connection
 from include.lake import Lake, Zone
+from include.privacy.masking_sql import prepare_masking
+from include.privacy.pepper import Pepper, PepperError
 from include.settings import ConformLimits
 
 # Of each field the values that refer to nothing known.
@@ -93,17 +95,20 @@ def conform_batch(
     limits: ConformLimits,
     run_id: str,
     unknown_keys: UnknownKeys = MappingProxyType({}),
+    pepper: Pepper | None = None,
 ) -> ConformedBatch:
     """Conform landed files and put the results into the lake, each complete or absent.
 
     Rows with ``unknown_keys`` are rejected. Running it again writes the same objects again. Raises
-    ConformError and LakeError.
+    ConformError, LakeError and PepperError.
     """
     locations = [file.raw_location for file in landed]
     with lake.scratch() as scratch, lake.local_paths(locations) as paths:
         files = [RawFile(file, path) for file, path in zip(landed, paths, strict=True)]
         try:
-            conformed = conform_files(contract, files, scratch, limits, run_id, unknown_keys)
+            conformed = conform_files(
+                contract, files, scratch, limits, run_id, unknown_keys, pepper
+            )
         except duckdb.Error as error:
             raise ConformError(_sentence(contract, batch_id, error)) from error
         name = f"{batch_id}.parquet"
@@ -129,12 +134,15 @@ def conform_files(
     limits: ConformLimits,
     run_id: str,
     unknown_keys: UnknownKeys = MappingProxyType({}),
+    pepper: Pepper | None = None,
 ) -> ConformedFiles:
     """Conform files into Parquet files in ``scratch``, an empty folder.
 
-    Raises ConformError if rows are not accounted for, duckdb.Error for want of disk or memory,
-    and OSError.
+    Raises ConformError if rows are not accounted for, PepperError if the dataset needs a pepper
+    and none is given, duckdb.Error for want of disk or memory, and OSError.
     """
+    if contract.needs_pepper and pepper is None:
+        raise PepperError(f"{contract.id} has keyed fields; give conform the pepper.")
     with open_connection(scratch, limits) as connection:
         expressions = ConformExpressions(contract, unknown_keys)
         work = Workspace(contract, expressions, connection, scratch, limits.threads)
@@ -142,6 +150,7 @@ def conform_files(
         for field, keys in unknown_keys.items():
             connection.register("keys", pa.table({"key": pa.array(keys, pa.string())}))
             connection.execute(f"CREATE TABLE {unknown_keys_table(field)} AS FROM keys")
+        prepare_masking(connection, pepper)
         fast = read_fast(work, files)
         exact = ExactRead(work)
         _read_rest(fast, exact)
@@ -238,6 +247,7 @@ def _account(
     """Count what was written, and check that it is what was read."""
     stored = _stored_rows(work, parquet)
     warned = count_warnings(work, None if parquet is None else str(parquet))
+    personal = count_personal(work, parquet)
     rejected = dict(work.rows("SELECT load_id, count(*) FROM rejected GROUP BY 1"))
     rejected |= exact.rejected_files
     read = exact.rows | fast.rows | {partly.file.load_id: partly.rows for partly in fast.partly}
@@ -256,6 +266,7 @@ def _account(
                 business_date_to=rows.last,
                 drift=drift.get(file.load_id, ()),
                 warnings=warned.get(file.load_id, ()),
+                personal=personal.get(file.load_id, ()),
             )
         )
         _check_conservation(conformed[-1])

@@ -8,6 +8,7 @@ from difflib import SequenceMatcher
 
 from include.contracts import FieldType, SourceContract
 from include.ingest.plan import ColumnDrift, DriftKind
+from include.privacy.text import mask_text
 
 # Names that are more alike than this are one column, renamed.
 _ALIKE = 0.75
@@ -20,6 +21,10 @@ def header_drift(contract: SourceContract, written: Sequence[str]) -> tuple[Colu
     A column is not missing where another one that the contract allows gives its fields.
     """
     names = contract.declared_names(tuple(written))
+    if contract.columns and contract.known_columns.isdisjoint(names):
+        # Without one column of the contract the line is likely to be a row, of a file without a
+        # header, and its values are nobody's column names.
+        return tuple(_missing(contract, contract.columns, frozenset()))
     where = {name: position for position, name in enumerate(names, start=1)}
     added = [name for name in where if name not in contract.columns]
     missing = [name for name in contract.columns if name not in where]
@@ -37,12 +42,21 @@ def header_drift(contract: SourceContract, written: Sequence[str]) -> tuple[Colu
         ColumnDrift(kind=DriftKind.ADDED, column=name, found=f"column {where[name]}")
         for name in contract.unknown_columns(added)
     ]
-    drift += [
-        ColumnDrift(kind=DriftKind.MISSING, column=name, expected=_place(contract, name))
-        for name in missing
-        if not _is_given_otherwise(contract, name, frozenset(names))
-    ]
-    return (*drift, *_moved(contract, names))
+    drift += _missing(contract, missing, frozenset(names))
+    return tuple(map(_without_personal_data, (*drift, *_moved(contract, names))))
+
+
+def _missing(
+    contract: SourceContract, columns: Sequence[str], names: frozenset[str]
+) -> Iterator[ColumnDrift]:
+    for name in columns:
+        if not _is_given_otherwise(contract, name, names):
+            yield ColumnDrift(kind=DriftKind.MISSING, column=name, expected=_place(contract, name))
+
+
+def _without_personal_data(drift: ColumnDrift) -> ColumnDrift:
+    found = drift.found and mask_text(drift.found)
+    return drift.model_copy(update={"column": mask_text(drift.column), "found": found})
 
 
 def retyped(column: str, expected: FieldType, found: FieldType) -> ColumnDrift:
@@ -71,7 +85,7 @@ def object_drift(
         elif not _is_given_otherwise(contract, name, present):
             drift.append(ColumnDrift(kind=DriftKind.MISSING, column=name))
     drift += [ColumnDrift(kind=DriftKind.ADDED, column=name) for name in unexplained]
-    return tuple(drift)
+    return tuple(map(_without_personal_data, drift))
 
 
 def _new_name(

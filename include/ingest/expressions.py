@@ -19,9 +19,11 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from include.contracts import Field, FieldMapping, FieldType, Severity, SourceContract
+from include.contracts.masking import SEARCHED
 from include.ingest import spelling
 from include.ingest.reasons import Reason, ReasonCode
 from include.ingest.spelling import literal
+from include.privacy.masking_sql import masking_sql
 
 LOAD_ID = "load_id"
 EXTRA = "extra"
@@ -119,7 +121,7 @@ class ConformExpressions:
         """The SELECT list of the raw table's columns, over the relation of `typed`."""
         columns = [
             f"{self._stored_value(field)} AS {field.name}"
-            for field in self._contract.dataset.stored_fields
+            for field in self._contract.dataset.fields
         ]
         technical = (
             f"{literal(self._contract.source)} AS _source",
@@ -147,7 +149,7 @@ class ConformExpressions:
         return [
             (rule.field.name, reason.code.value, violation)
             for rule in self._rules
-            if rule.mapping.constant is None and not rule.field.is_personal
+            if rule.mapping.constant is None and rule.field.masking in (None, SEARCHED)
             for violation, reason in _value_violations(rule, rule.field.name)
             if rule.warns_of(reason)
         ]
@@ -163,7 +165,8 @@ class ConformExpressions:
             return _local_date(event.value, self._contract.time_zone, event.field)
         if field.name not in self._by_name:
             return f"CAST(NULL AS {field.physical_type})"
-        return self._by_name[field.name].value
+        value = self._by_name[field.name].value
+        return value if field.masking is None else masking_sql(field.masking, value)
 
 
 def _source_text(mapping: FieldMapping, columns: dict[str, int]) -> str:

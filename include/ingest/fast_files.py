@@ -31,6 +31,7 @@ from include.ingest.records import (
 )
 from include.ingest.scan import FileScan, chunks_of, scan_bytes, scan_file, whole_lines
 from include.ingest.workspace import RawFile, Workspace
+from include.privacy.text import mask_text, unknown_sql
 
 # JSON has no control characters outside escapes, so this one is in no line.
 _SEPARATOR = "\x1f"
@@ -159,11 +160,7 @@ class _DelimitedFiles:
         return self._form.delimiter.encode()
 
     def is_plain(self, candidate: Candidate) -> str:
-        # The two ways write control characters of unknown columns in JSON differently.
-        values = [f"c{position}" for position in candidate.header.extra]
-        if not values:
-            return "TRUE"
-        return f"NOT regexp_matches(concat({', '.join(values)}), '[\\x00-\\x1f]')"
+        return "TRUE"
 
     def _is_large(self, file: RawFile) -> bool:
         return file.landed.size_bytes >= self._large_bytes
@@ -244,14 +241,18 @@ def _copy_plain(path: Path, form: CsvFormat, target: Path) -> None:
 
 
 def _extra_json(header: Header) -> str:
-    """The JSON that `records` makes of the columns that no contract knows."""
+    """The JSON that `records` makes of the columns that no contract knows, masked."""
     members = ", ".join(
-        f"{literal(f'{json.dumps(header.columns[n], ensure_ascii=False)}: ')} || to_json(c{n})"
+        f"{literal(f'{_json_name(header.columns[n])}: ')} || to_json({unknown_sql(f'c{n}')})"
         for n in header.extra
     )
     if not members:
         return "CAST(NULL AS VARCHAR)"
     return f"'{{' || nullif(concat_ws(', ', {members}), '') || '}}'"
+
+
+def _json_name(column: str) -> str:
+    return json.dumps(mask_text(column), ensure_ascii=False)
 
 
 class _JsonFiles:

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from include.contracts import FieldType, JsonFormat, Severity, SourceContract
 from include.contracts.profile import guess_type
 from include.ingest.drift import header_drift, object_drift, retyped
 from include.ingest.json_fields import absent_fields
-from include.ingest.plan import ColumnDrift, RuleWarning
+from include.ingest.plan import ColumnDrift, PersonalFinding, RuleWarning
 from include.ingest.reasons import Reason, ReasonCode
 from include.ingest.spelling import literal
 from include.ingest.workspace import RawFile, Workspace
+from include.privacy.findings import count_in_quarantine, count_in_rows
 
 _RETYPED_CODES = frozenset({ReasonCode.INVALID_VALUE.value, ReasonCode.TOO_PRECISE.value})
 # Fewer bad values than this are mistakes, not another type.
@@ -116,6 +118,18 @@ def warnings(work: Workspace, parquet: str | None) -> dict[int, tuple[RuleWarnin
             f"SELECT _load_id, {counts} FROM read_parquet({literal(parquet)}) GROUP BY 1"
         )
     }
+
+
+def count_personal(work: Workspace, parquet: Path | None) -> dict[int, tuple[PersonalFinding, ...]]:
+    """What was found in the text of each load's rows, stored and rejected, and masked."""
+    queries = [count_in_quarantine("rejected")]
+    if parquet is not None:
+        stored = f"read_parquet({literal(str(parquet))})"
+        queries.append(count_in_rows(work.contract.dataset, stored))
+    found: dict[int, tuple[PersonalFinding, ...]] = defaultdict(tuple)
+    for load_id, field, kind, matches in work.rows(f"{' UNION ALL '.join(queries)} ORDER BY ALL"):
+        found[load_id] += (PersonalFinding(field=field, kind=kind, matches=matches),)
+    return found
 
 
 def _added_fields(work: Workspace) -> defaultdict[int, list[str]]:

@@ -129,6 +129,17 @@ class RuleWarning(_Document):
     rows: int
 
 
+class PersonalFinding(_Document):
+    """Personal data that was found in text and masked; see ``ops.pii_findings``.
+
+    ``field`` is a field of the dataset, ``_extra``, or ``record`` for rejected rows.
+    """
+
+    field: str
+    kind: str
+    matches: int
+
+
 class ConformedFile(_Document):
     """What conform made of one landed file.
 
@@ -145,6 +156,7 @@ class ConformedFile(_Document):
     business_date_to: date | None = None
     drift: tuple[ColumnDrift, ...] = ()
     warnings: tuple[RuleWarning, ...] = ()
+    personal: tuple[PersonalFinding, ...] = ()
 
 
 class ConformedBatch(_Document):
@@ -237,7 +249,8 @@ class RunSummary(_Document):
 
     ``quarantined`` counts rows by the code of their first reason; a file that was rejected whole
     counts its rows, or one if not even they could be counted. ``drift`` counts files by what is
-    new about their columns, as in "fleet.sales: added channel".
+    new about their columns, as in "fleet.sales: added channel". ``personal`` counts what was found
+    in text and masked, as in "fleet.replenishment: phone in note".
     """
 
     files: int
@@ -251,3 +264,4 @@ class RunSummary(_Document):
     waiting: Noticed = Noticed()
     removed: Noticed = Noticed()
     drift: dict[str, int] = {}
+    personal: dict[str, int] = {}

@@ -20,6 +20,7 @@ from include.contracts import CsvFormat, JsonFormat, JsonShape, SourceContract
 from include.ingest.plain import open_plain
 from include.ingest.reasons import FileRejected, Reason, ReasonCode
 from include.ingest.scan import chunks_of, whole_lines
+from include.privacy.text import mask_json
 
 # What one record may be long; longer ones are rejected without being held in memory.
 LONGEST_RECORD = 16 << 20
@@ -42,7 +43,8 @@ class Record:
     """One record. ``number`` is its (first) line in the file, from 1.
 
     ``texts`` has one entry for each of the contract's mapped columns, None where the file has an
-    empty value or not that column. ``shown`` are all columns that may be shown in quarantine.
+    empty value or not that column. ``extra`` and ``shown``, the columns that quarantine may show,
+    are masked.
     """
 
     number: int
@@ -138,7 +140,7 @@ def header_of(written: tuple[str, ...], contract: SourceContract) -> Header | Re
         written=written,
         positions=tuple(where.get(name) for name in contract.mapped_columns),
         extra=tuple(where[name] for name in extra),
-        shown=tuple(p for name, p in where.items() if name not in contract.personal_columns),
+        shown=tuple(p for name, p in where.items() if name not in contract.hidden_columns),
     )
 
 
@@ -342,7 +344,7 @@ def _to_json(
         for position in positions
         if keep_empty or fields[position]
     }
-    return json.dumps(content, ensure_ascii=False) if content else None
+    return json.dumps(mask_json(content), ensure_ascii=False) if content else None
 
 
 def without_line_end(line: bytes) -> bytes:
@@ -394,9 +396,9 @@ def _read_item(
     return Record(
         number,
         tuple(_item_text(item.get(name)) for name in contract.mapped_columns),
-        _canonical_json(extra) if extra else None,
+        _canonical_json(mask_json(extra)) if extra else None,
         lambda: _canonical_json(
-            {name: v for name, v in item.items() if name not in contract.personal_columns}
+            mask_json({n: v for n, v in item.items() if n not in contract.hidden_columns})
         ),
     )
 

@@ -30,6 +30,7 @@ from include.ingest.settle import settle
 from include.ingest.sweep import sweep
 from include.ingest.verify import verify
 from include.lake import Lake, LakeError
+from include.privacy.pepper import Pepper, PepperError, read_pepper
 from include.settings import Settings
 from include.warehouse import (
     ReplaySelection,
@@ -92,7 +93,7 @@ def conform(run: IngestRun, settings: Settings, batch_keys: Sequence[str]) -> No
     for key in batch_keys:
         try:
             failed = _conform_batch(run, settings, key)
-        except (LakeError, ConformError, ContractError) as error:
+        except (LakeError, ConformError, ContractError, PepperError) as error:
             problems.append(str(error))
         else:
             problems += [file.message for file in failed]
@@ -168,10 +169,15 @@ def _conform_batch(run: IngestRun, settings: Settings, batch_key: str) -> tuple[
         landed.landed,
         settings.conform,
         run.run_id,
+        pepper=_pepper(settings, contract),
     )
     outcome = {"unchanged": landed.unchanged, "failed": landed.failed, "waiting": waiting}
     run.write_conformed(batch_key, conformed.model_copy(update=outcome))
     return landed.failed
+
+
+def _pepper(settings: Settings, contract: SourceContract) -> Pepper | None:
+    return read_pepper(settings.pepper) if contract.needs_pepper else None
 
 
 def _conform_again(
@@ -197,6 +203,7 @@ def _conform_again(
         settings.conform,
         run.run_id,
         refused.keys,
+        _pepper(settings, contract),
     )
     outcome = {
         "unchanged": batch.unchanged,
@@ -230,7 +237,7 @@ def _load_each(
     for key, batch in sorted(conformed.items(), key=lambda item: order.index(item[1].dataset)):
         try:
             load = _load_batch(run, settings, warehouse, catalog, key, batch)
-        except (WarehouseError, LakeError, ConformError) as error:
+        except (WarehouseError, LakeError, ConformError, PepperError) as error:
             log.error("%s", error)
             problems.append(str(error))
             continue

@@ -10,6 +10,7 @@ from include.warehouse import Imbalance, Warehouse
 
 _SHOWN = 5
 _DRIFT_KEPT = 50
+_PERSONAL_KEPT = 50
 
 
 class VerificationError(RuntimeError):
@@ -48,12 +49,17 @@ def verify(run: IngestRun, warehouse: Warehouse) -> RunSummary:
         waiting=_waiting(plan, conformed),
         removed=plan.removed,
         drift=_drift(conformed),
+        personal=_personal(conformed),
     )
 
 
 def findings(summary: RunSummary) -> str | None:
     """What a person should look at although the run succeeded, in one sentence; None: nothing."""
     parts = [f"{what} in {count} files" for what, count in summary.drift.items()][:_SHOWN]
+    parts += [
+        f"personal data masked in text: {what} {count} times"
+        for what, count in list(summary.personal.items())[:_SHOWN]
+    ]
     for noticed, what in (
         (summary.refused, "files refused for their name"),
         (summary.removed, "loaded files removed from the source"),
@@ -80,6 +86,15 @@ def _drift(conformed: list[ConformedBatch]) -> dict[str, int]:
         for drift in file.drift
     )
     return dict(files.most_common(_DRIFT_KEPT))
+
+
+def _personal(conformed: list[ConformedBatch]) -> dict[str, int]:
+    matches: Counter[str] = Counter()
+    for batch in conformed:
+        for file in batch.files:
+            for found in file.personal:
+                matches[f"{batch.source_contract}: {found.kind} in {found.field}"] += found.matches
+    return dict(matches.most_common(_PERSONAL_KEPT))
 
 
 def _check_files(run: IngestRun, batch_keys: tuple[str, ...], report: LoadReport) -> None:

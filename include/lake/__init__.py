@@ -20,4 +20,4 @@ def open_lake(settings: LakeSettings) -> Lake:
     from include.lake.connection import s3_client
     from include.lake.object_store import ObjectLake
 
-    return ObjectLake(settings, lambda: s3_client(settings))
+    return ObjectLake(settings, lambda name: s3_client(settings, name))

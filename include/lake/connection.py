@@ -34,8 +34,8 @@ _R2 = Config(
 )
 
 
-def s3_client(settings: ObjectLakeSettings) -> S3Client:
-    """A boto3 client for the connection of the lake.
+def s3_client(settings: ObjectLakeSettings, connection_id: str) -> S3Client:
+    """A boto3 client for a connection of the lake.
 
     The connection is of type ``aws``. Without login it takes the role of the machine; its extra may
     name ``region_name``, ``role_arn`` and ``endpoint_url``, which an S3-compatible store needs, and
@@ -45,13 +45,13 @@ def s3_client(settings: ObjectLakeSettings) -> S3Client:
     # Imported here: the provider costs a second.
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
-    hook = AwsBaseHook(aws_conn_id=settings.connection_id, client_type="s3")
+    hook = AwsBaseHook(aws_conn_id=connection_id, client_type="s3")
     config = _CONFIG
     if settings.store is ObjectStore.R2:
         config = _CONFIG.merge(_R2)
         if not hook.conn_config.get_service_endpoint_url("s3"):
             raise LakeError(
-                f"The connection {settings.connection_id!r} has no endpoint_url in its extra; set "
+                f"The connection {connection_id!r} has no endpoint_url in its extra; set "
                 "https://<account>.r2.cloudflarestorage.com, with .eu or another jurisdiction "
                 "after the account if the bucket has one."
             )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cached_property
+from functools import cache
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -25,7 +25,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from include.lake.base import LakeError, StoredObject, Zone, is_key, is_within, zone_key
 from include.lake.connection import TRANSFERS
-from include.lake.layout import Folder, attributes, bucket_key, folders_below
+from include.lake.layout import (
+    Classification,
+    Folder,
+    attributes,
+    bucket_key,
+    folder_of,
+    folders_below,
+)
 from include.lake.object_stream import CHUNK_BYTES, ObjectStream
 from include.settings import ObjectLakeSettings
 
@@ -50,17 +57,20 @@ _STORE_ERRORS = (BotoCoreError, ClientError, Boto3Error)
 
 
 class ObjectLake:
-    """See `include.lake.base.Lake`. ``connect`` makes the client when it is first needed."""
+    """See `include.lake.base.Lake`. ``connect`` makes a connection's client when it is needed."""
 
     transfers = TRANSFERS
 
-    def __init__(self, settings: ObjectLakeSettings, connect: Callable[[], S3Client]) -> None:
+    def __init__(self, settings: ObjectLakeSettings, connect: Callable[[str], S3Client]) -> None:
         self._settings = settings
-        self._connect = connect
+        self._connected = cache(connect)
 
-    @cached_property
-    def _client(self) -> S3Client:
-        return self._connect()
+    def _client(self, key: str) -> S3Client:
+        """The client for a key: what is restricted may have a connection of its own."""
+        settings = self._settings
+        is_restricted = folder_of(key).classification is Classification.RESTRICTED
+        own = settings.restricted_connection_id if is_restricted else None
+        return self._connected(own or settings.connection_id)
 
     def key(self, zone: Zone, *parts: str) -> str:
         key = zone_key(zone, parts)
@@ -125,7 +135,7 @@ class ObjectLake:
 
     def put_file(self, path: Path, key: str) -> None:
         with self._explained(key, "write"):
-            self._client.upload_file(
+            self._client(key).upload_file(
                 str(path),
                 self._settings.bucket,
                 bucket_key(key),
@@ -136,7 +146,7 @@ class ObjectLake:
 
     def delete(self, key: str) -> None:
         with self._explained(key, "delete"):
-            self._client.delete_object(Bucket=self._settings.bucket, Key=bucket_key(key))
+            self._client(key).delete_object(Bucket=self._settings.bucket, Key=bucket_key(key))
 
     @contextmanager
     def local_paths(self, keys: Iterable[str]) -> Iterator[tuple[Path, ...]]:
@@ -159,16 +169,17 @@ class ObjectLake:
     def _list_folder(self, folder: Folder, prefix: str) -> Iterator[StoredObject]:
         inside = f"{folder.to_bucket(prefix)}/"
         is_shared = bool(folder.reserved) and prefix == folder.lake
-        for entry in self._entries(inside, "/" if is_shared else ""):
+        client = self._client(prefix)
+        for entry in self._entries(client, inside, "/" if is_shared else ""):
             if isinstance(entry, str):
                 if not folder.is_reserved(folder.to_lake(entry)) and not _is_hidden(entry):
                     yield from self._list_folder(folder, folder.to_lake(entry).rstrip("/"))
             elif not _is_hidden(entry["Key"].removeprefix(inside)):
                 yield from _stored(folder.to_lake(entry["Key"]), entry)
 
-    def _entries(self, prefix: str, delimiter: str) -> Iterator[Any]:
+    def _entries(self, client: S3Client, prefix: str, delimiter: str) -> Iterator[Any]:
         """The objects below a prefix, and as text the folders in it if there is a delimiter."""
-        pages = self._client.get_paginator("list_objects_v2").paginate(
+        pages = client.get_paginator("list_objects_v2").paginate(
             Bucket=self._settings.bucket,
             Prefix=prefix,
             Delimiter=delimiter,
@@ -180,11 +191,11 @@ class ObjectLake:
                 yield from (entry["Prefix"] for entry in page.get("CommonPrefixes", ()))
 
     def _head(self, key: str) -> Any:
-        return self._client.head_object(Bucket=self._settings.bucket, Key=bucket_key(key))
+        return self._client(key).head_object(Bucket=self._settings.bucket, Key=bucket_key(key))
 
     def _body(self, stored: StoredObject, start: int) -> Any:
         # Only the version that was described: a file that is replaced meanwhile must not be mixed.
-        answer = self._client.get_object(
+        answer = self._client(stored.key).get_object(
             Bucket=self._settings.bucket,
             Key=bucket_key(stored.key),
             Range=f"bytes={start}-",
@@ -195,7 +206,7 @@ class ObjectLake:
 
     def _fetch(self, key: str, target: Path) -> None:
         with self._explained(key, "read"):
-            self._client.download_file(
+            self._client(key).download_file(
                 self._settings.bucket, bucket_key(key), str(target), Config=_WHOLE
             )
 
@@ -212,7 +223,7 @@ class ObjectLake:
                 raise
 
     def _put(self, key: str, content: bytes, **conditions: Any) -> None:
-        self._client.put_object(
+        self._client(key).put_object(
             Bucket=self._settings.bucket,
             Key=bucket_key(key),
             Body=content,

@@ -17,7 +17,13 @@ import duckdb
 import pyarrow
 
 from include.contracts import DatasetContract, Dialect
-from include.contracts.raw_tables import LOAD_HISTORY, QUARANTINE, SCHEMA_DRIFT, Table
+from include.contracts.raw_tables import (
+    LOAD_HISTORY,
+    PII_FINDINGS,
+    QUARANTINE,
+    SCHEMA_DRIFT,
+    Table,
+)
 from include.ingest.plan import (
     BatchLoad,
     Candidate,
@@ -41,7 +47,7 @@ from include.warehouse.base import (
 from include.warehouse.duckdb_file import connect, explain_failure
 from include.warehouse.ledger import CurrentLoad, LedgerView, LoadDecision, Original, decide
 from include.warehouse.references import broken_references, refuse_outdated
-from include.warehouse.rows import batch_load, drift_rows, ledger_row, naive
+from include.warehouse.rows import batch_load, drift_rows, ledger_row, naive, personal_rows
 
 # Listed files that are compared with the ledger at a time: some 5 MB of names.
 _COMPARED_AT_ONCE = 20_000
@@ -98,7 +104,7 @@ class DuckDBWarehouse:
             rows_quarantined = self._insert_quarantine(batch, decision)
             self._retire(decision, sequence, now)
             self._write_ledger(batch, decision, sequence, run_id, now, unreferenced)
-            self._write_drift(batch, decision, run_id, now)
+            self._write_noticed(batch, decision, run_id, now)
             self._settle(batch, decision, sequence, run_id, now)
             self._note_etags(batch)
         return batch_load(batch, decision, sequence, rows_loaded, rows_retired, rows_quarantined)
@@ -339,12 +345,13 @@ class DuckDBWarehouse:
         ]
         self._insert(LOAD_HISTORY, rows)
 
-    def _write_drift(
+    def _write_noticed(
         self, batch: ConformedBatch, decision: LoadDecision, run_id: str, now: datetime
     ) -> None:
-        rows = [row for load in decision.new for row in drift_rows(batch, load, run_id, now)]
-        if rows:
-            self._insert(SCHEMA_DRIFT, rows)
+        for table, rows_of in ((SCHEMA_DRIFT, drift_rows), (PII_FINDINGS, personal_rows)):
+            rows = [row for load in decision.new for row in rows_of(batch, load, run_id, now)]
+            if rows:
+                self._insert(table, rows)
 
     def _insert(self, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
         names = [column.name for column in table.columns]

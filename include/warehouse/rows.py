@@ -101,17 +101,34 @@ def drift_rows(
     batch: ConformedBatch, load: NewLoad, run_id: str, now: datetime
 ) -> Iterator[dict[str, object]]:
     for drift in load.file.drift:
-        yield {
-            "load_id": load.load_id,
-            "source": batch.source,
-            "source_contract": batch.source_contract,
-            "dataset": batch.dataset,
-            "object_key": load.file.landed.object_key,
+        yield _of_load(batch, load, run_id) | {
             "kind": drift.kind.value,
             "column_name": drift.column,
             "expected": drift.expected,
             "found": drift.found,
-            "contract_version": batch.contract_version,
-            "run_id": run_id,
             "detected_at": now,
         }
+
+
+def personal_rows(
+    batch: ConformedBatch, load: NewLoad, run_id: str, now: datetime
+) -> Iterator[dict[str, object]]:
+    for personal in load.file.personal:
+        yield _of_load(batch, load, run_id) | {
+            "field": personal.field,
+            "kind": personal.kind,
+            "matches": personal.matches,
+            "found_at": now,
+        }
+
+
+def _of_load(batch: ConformedBatch, load: NewLoad, run_id: str) -> dict[str, object]:
+    return {
+        "load_id": load.load_id,
+        "source": batch.source,
+        "source_contract": batch.source_contract,
+        "dataset": batch.dataset,
+        "object_key": load.file.landed.object_key,
+        "contract_version": batch.contract_version,
+        "run_id": run_id,
+    }

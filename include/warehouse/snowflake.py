@@ -21,6 +21,7 @@ from include.contracts.model import Column
 from include.contracts.raw_tables import (
     LOAD_HISTORY,
     OPS_TABLES,
+    PII_FINDINGS,
     QUARANTINE,
     SCHEMA_DRIFT,
     create_ops_tables,
@@ -49,7 +50,7 @@ from include.warehouse.base import (
 )
 from include.warehouse.ledger import CurrentLoad, LedgerView, LoadDecision, Original, decide
 from include.warehouse.references import broken_references, refuse_outdated
-from include.warehouse.rows import batch_load, drift_rows, ledger_row, naive
+from include.warehouse.rows import batch_load, drift_rows, ledger_row, naive, personal_rows
 from include.warehouse.snowflake_session import explain_failure, session
 
 if TYPE_CHECKING:
@@ -339,7 +340,8 @@ class SnowflakeWarehouse:
             for load in decision.new
         ]
         drift = [row for load in decision.new for row in drift_rows(batch, load, run_id, now)]
-        for table, rows in ((LOAD_HISTORY, loads), (SCHEMA_DRIFT, drift)):
+        personal = [row for load in decision.new for row in personal_rows(batch, load, run_id, now)]
+        for table, rows in ((LOAD_HISTORY, loads), (SCHEMA_DRIFT, drift), (PII_FINDINGS, personal)):
             statement = queries.insert_rows(f"ops.{table.name}", table.columns)
             for chunk in _chunks(rows):
                 self._execute(statement, _json(chunk))

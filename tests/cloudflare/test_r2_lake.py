@@ -56,7 +56,7 @@ def test_r2_is_a_lake_as_any_other(r2: Lake, tmp_path: Path) -> None:
 
 
 def test_r2_is_reached_by_path_in_its_one_region_without_new_checksums(r2: Lake) -> None:
-    config = r2._client.meta.config
+    config = r2._client("staging/x").meta.config
     assert config.region_name == "auto"
     assert config.s3["addressing_style"] == "path"
     assert config.request_checksum_calculation == "when_required"

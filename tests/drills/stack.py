@@ -140,13 +140,13 @@ class Platform:
         files = (self.layout.airflow_home / "logs").rglob("*.log")
         return "\n".join(file.read_text("utf-8", errors="replace") for file in files)
 
-    def everything_kept(self) -> dict[str, str]:
-        """By name, the text of all that Airflow and the platform keep, less what vendors sent.
+    def everything_kept(self) -> dict[str, bytes]:
+        """By name, the bytes of all that Airflow and the platform keep, less what vendors sent.
 
         Databases and Parquet are read value by value: their files are compressed.
         """
         kept = {
-            str(path): path.read_bytes().decode("utf-8", errors="replace")
+            str(path): path.read_bytes()
             for path in (*self._files(self.layout.airflow_home), *self._documents())
         }
         kept |= _tables(sqlite3.connect(self.layout.metadata_database))
@@ -155,10 +155,10 @@ class Platform:
                 "SELECT table_schema || '.' || table_name FROM information_schema.tables"
             ).fetchall()
             for (table,) in tables:
-                kept[table] = repr(connection.execute(f"FROM {table}").fetchall())
+                kept[table] = repr(connection.execute(f"FROM {table}").fetchall()).encode()
             for path in self._files(self.layout.data, ".parquet"):
                 rows = connection.execute("FROM read_parquet($path)", {"path": str(path)})
-                kept[str(path)] = repr(rows.fetchall())
+                kept[str(path)] = repr(rows.fetchall()).encode()
         return kept
 
     def _documents(self) -> Iterator[Path]:
@@ -275,11 +275,13 @@ def _title(process: psutil.Process) -> str:
         return ""
 
 
-def _tables(database: sqlite3.Connection) -> dict[str, str]:
+def _tables(database: sqlite3.Connection) -> dict[str, bytes]:
     """Every row of a SQLite database, by table."""
     with closing(database):
         named = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         return {
-            f"airflow.db {name}": repr(database.execute(f'SELECT * FROM "{name}"').fetchall())
+            f"airflow.db {name}": repr(
+                database.execute(f'SELECT * FROM "{name}"').fetchall()
+            ).encode()
             for (name,) in named
         }

@@ -5,12 +5,15 @@ One Airflow for all of them, so that each drill finds the history that the ones 
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import random
 import resource
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import duckdb
 import psutil
@@ -19,7 +22,9 @@ import pytest
 from deploy.local.ports import free_ports
 from include import rebuild
 from include.ingest.api import ApiLimits
+from include.privacy.marks import PersonalKind
 from include.settings import load_settings
+from tests.drills import canaries
 from tests.drills.deliveries import Deliveries
 from tests.drills.stack import Platform, connection, kill, platform, restart, wait_until
 from tests.include.ingest.vendor import TOKEN, Answer, Vendor, page, problem, serving
@@ -430,26 +435,40 @@ def test_malformed_json_is_quarantined_and_a_body_of_a_gigabyte_is_left(
     assert len(airflow.rows(DAYS)) == 4
 
 
-STAFF = (
-    "staff_id,staff_name,phone,email,route_code,employed_from\n"
-    "S1,Canary Hanako,090-0000-1234,canary@example.com,R1,2020-04-01\n"
-    "S2,Canary Taro,090-0000-5678,canary2@example.com,R1,not a day of Canary\n"
-)
-CANARIES = (TOKEN, WEBHOOK, "Canary Hanako", "Canary Taro", "090-0000-", "canary@", "canary2@")
-
-
 def test_planted_secrets_and_personal_values_are_nowhere_but_where_they_came(
-    airflow: Platform,
+    airflow: Platform, vendors: Vendors
 ) -> None:
     """In no log, XCom, rendered template, alert, table, Parquet or document of a run."""
-    airflow.deliver("staff.csv", STAFF.encode())
+    for name, content in canaries.files():
+        encoding = "cp932" if name.startswith("vending_machines") else "utf-8"
+        airflow.deliver(name, content.encode(encoding))
+    vendors.fleet.pages[None] = page(canaries.telemetry(), next_cursor="canary", has_more=False)
     assert airflow.run().state == "success"
+    assert airflow.run("ingest_apis").state == "success"
     assert "slack could not be told" in airflow.all_logs()
+    found = {kind for (kind,) in airflow.rows("SELECT DISTINCT kind FROM ops.pii_findings")}
+    assert found == {kind.value for kind in PersonalKind}
+    assert "personal data masked in text: fleet.replenishment: phone in note" in airflow.alerts()
 
     kept = airflow.everything_kept()
 
     assert {name for name in kept if "airflow.db" in name}
     assert {name for name in kept if name.startswith("ops.quarantine")}
-    assert any("S1" in text for text in kept.values())
-    found = {(name, canary) for name, text in kept.items() for canary in CANARIES if canary in text}
-    assert found == set()
+    assert any(b"[masked:my_number]" in content for content in kept.values())
+    assert canaries.traces(kept) == []
+    secrets = (TOKEN.encode(), WEBHOOK.encode())
+    assert [name for name, content in kept.items() if any(s in content for s in secrets)] == []
+
+
+def test_the_search_for_canaries_finds_them_in_every_form() -> None:
+    text = f"-- {canaries.NAMES[1]} {canaries.PHONE} --"
+    written = {
+        "utf-8": text.encode(),
+        "utf-16": text.encode("utf-16"),
+        "json": json.dumps(text).encode(),
+        "url": quote(text).encode(),
+        **{f"base64 {n}": base64.b64encode(b"x" * n + text.encode()) for n in range(3)},
+    }
+    found = canaries.traces(written)
+    assert {name for name, canary in found if canary == canaries.NAMES[1]} == set(written)
+    assert {name for name, canary in found if canary == canaries.PHONE} == set(written)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import json
 import os
@@ -25,6 +26,8 @@ DATABASE = "VENDING_DATA_STG"
 # Where the emulator's environment lies. A person who has one sets it; CI makes it from its lock.
 ENVIRONMENT = Path(os.environ.get("PARITY_ENVIRONMENT", ROOT / ".venv-parity"))
 _LOCKS = ROOT / "locks"
+# Of the tests alone.
+PEPPER = base64.b64encode(bytes(32)).decode()
 
 # The objects of deploy/snowflake that a load needs and never makes itself.
 BOOTSTRAP = (
@@ -103,6 +106,7 @@ class Cloud:
             "VENDING_ENV": "staging",
             "VENDING_COMPANY": "acme",
             "AIRFLOW_CONN_LAKE": json.dumps(self.aws.connection),
+            "AIRFLOW_CONN_PRIVACY": json.dumps({"conn_type": "generic", "password": PEPPER}),
             "AIRFLOW_CONN_SNOWFLAKE": json.dumps(self.snowflake.connection),
         }
 

@@ -18,6 +18,7 @@ renamed as (
         quantity_removed,
         counted_stock,
         staff_id,
+        note,
         _load_id,
         _extra
     from rows_of_current_loads

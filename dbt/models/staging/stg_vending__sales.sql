@@ -22,6 +22,7 @@ renamed as (
         payment_method_code,
         transaction_type,
         original_transaction_id,
+        customer_token,
         _load_id,
         _extra
     from rows_of_current_loads

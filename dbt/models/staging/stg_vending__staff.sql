@@ -9,6 +9,11 @@ renamed as (
     select
         _source as source,
         staff_id,
+        staff_name,
+        phone,
+        email,
+        birth_years,
+        home_prefecture,
         route_code,
         employed_from,
         effective_on,

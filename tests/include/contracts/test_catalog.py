@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from importlib import resources
 from pathlib import Path
@@ -98,11 +99,46 @@ def test_two_vendors_that_claim_a_file_equally_are_a_mistake(
         load_catalog(copy_of_contracts).sources_for("products.csv")
 
 
-def test_personal_fields_are_in_no_raw_table(catalog: Catalog) -> None:
-    columns = {column.name for column in catalog.dataset("staff").raw_columns}
-    assert columns.isdisjoint({"staff_name", "phone", "email"})
-    assert catalog.source("fleet.staff").personal_columns == {"staff_name", "phone", "email"}
-    assert "household_id" in catalog.source("completejourney.sales").personal_columns
+def test_every_field_is_classified_and_every_personal_one_masked(catalog: Catalog) -> None:
+    fields = [field for dataset in catalog.datasets for field in dataset.fields]
+    assert [field.name for field in fields if field.classification is None] == []
+    personal = [field for field in fields if field.is_personal]
+    assert personal
+    assert all(field.masking for field in personal)
+
+
+def test_quarantine_shows_no_column_of_a_personal_field(catalog: Catalog) -> None:
+    assert {"staff_name", "phone", "email"} <= catalog.source("fleet.staff").hidden_columns
+    assert "household_id" in catalog.source("completejourney.sales").hidden_columns
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sentence"),
+    [
+        ("{strategy: keyed_hash}", "{strategy: rot13}", "email.masking.strategy is 'rot13'; use"),
+        ("{strategy: keyed_hash}", "{strategy: keyed_hash, last: 4}", "no option of keyed_hash"),
+        ("{strategy: partial, last: 4}", "{strategy: partial, last: 40}", "a whole number up to 8"),
+        ("{strategy: synthetic, kind: name}", "{strategy: synthetic}", "staff_name.masking.kind"),
+        ("{strategy: keyed_hash}", "hidden", "must be as in {strategy: keyed_hash}"),
+    ],
+)
+def test_a_mistaken_masking_is_refused(
+    copy_of_contracts: Path, before: str, after: str, sentence: str
+) -> None:
+    path = copy_of_contracts / "datasets" / "staff.yaml"
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after, 1))
+    with pytest.raises(ContractError, match=re.escape(sentence)):
+        load_catalog(copy_of_contracts)
+
+
+def test_a_personal_field_without_a_strategy_is_refused(copy_of_contracts: Path) -> None:
+    path = copy_of_contracts / "datasets" / "sales.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("classification: internal", "classification: personal", 1))
+    with pytest.raises(ContractError, match="machine_id is personal; name the strategy"):
+        load_catalog(copy_of_contracts)
 
 
 def test_raw_columns_end_with_the_technical_ones(catalog: Catalog) -> None:

@@ -15,9 +15,11 @@ from include.contracts import SourceContract, load_catalog
 from include.ingest.conform import conform_files
 from include.ingest.plan import ConformedFile, LandedFile
 from include.ingest.workspace import RawFile
+from include.privacy.pepper import Pepper
 from include.settings import ConformLimits
 
 LIMITS = ConformLimits(memory_mb=128, threads=2, batch_bytes=256_000_000, batch_files=5_000)
+PEPPER = Pepper(1, bytes(32))
 
 # Load ids have 63 bits: tests use some that no smaller integer holds.
 _FIRST_LOAD_ID = 9_000_000_000_000_000_000
@@ -93,7 +95,7 @@ def conform_with(folder: Path, contract: SourceContract, contents: Mapping[str, 
             _FIRST_LOAD_ID + number, f"raw/files/{name}/version", len(content), name
         )
         files.append(RawFile(landed, path))
-    conformed = conform_files(contract, files, scratch, LIMITS, "test-run")
+    conformed = conform_files(contract, files, scratch, LIMITS, "test-run", pepper=PEPPER)
     rejected = _read(conformed.quarantine)
     rejected.sort(key=lambda row: (row["load_id"], row["row_number"] or 0))
     return Outcome(conformed.files, _read(conformed.parquet), rejected)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from include.privacy.pepper import Purpose
 from tests.include.ingest.conforming import (
+    PEPPER,
     SALES_HEADER,
     Outcome,
     conform,
@@ -377,7 +379,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> Non
     assert outcome.files[0].business_date_from == date(2026, 1, 1)
 
 
-def test_personal_values_reach_neither_rows_nor_quarantine(tmp_path: Path) -> None:
+def test_personal_values_reach_rows_masked_and_quarantine_not_at_all(tmp_path: Path) -> None:
     text = (
         "staff_id,staff_name,phone,email,route_code,employed_from,effective_on\n"
         "S1,山田太郎,090-1234-5678,taro@example.com,R1,2020-04-01,2026-01-01\n"
@@ -390,6 +392,9 @@ def test_personal_values_reach_neither_rows_nor_quarantine(tmp_path: Path) -> No
     everything = repr((outcome.rows, outcome.quarantined))
     for personal in ("山田", "佐藤", "別人", "鈴木", "090-", "example.com"):
         assert personal not in everything
+    (stored,) = outcome.rows
+    assert stored["phone"] == "****1111"
+    assert stored["email"] == PEPPER.masked(Purpose.KEYED_HASH, "jiro@example.com")
     (refused,) = (row for row in outcome.quarantined if row["row_number"] == 3)
     assert json.loads(refused["record"]) == {
         "staff_id": "S2",

@@ -192,9 +192,9 @@ def tags(aws: Aws, bucket: str, key: str) -> dict[str, str]:
 
 def test_r2_gets_neither_tags_nor_encryption_nor_new_checksums(settings):
     lake = open_lake(settings.model_copy(update={"store": ObjectStore.R2}))
-    config = lake._client.meta.config
+    config = lake._client("staging/x").meta.config
     sent = []
-    lake._client.meta.events.register(
+    lake._client("staging/x").meta.events.register(
         "before-send.s3.PutObject", lambda request, **_: sent.append(dict(request.headers))
     )
 
@@ -205,6 +205,19 @@ def test_r2_gets_neither_tags_nor_encryption_nor_new_checksums(settings):
     assert [
         name for name in sent[0] if "tagging" in name.lower() or "encrypt" in name.lower()
     ] == []
+
+
+def test_what_vendors_sent_is_reached_through_a_connection_of_its_own(
+    settings: ObjectLakeSettings, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = settings.model_copy(update={"restricted_connection_id": "restricted_lake"})
+    nowhere = aws.connection | {"extra": {"endpoint_url": "http://127.0.0.1:9"}}
+    monkeypatch.setenv("AIRFLOW_CONN_RESTRICTED_LAKE", json.dumps(aws.connection))
+    open_lake(own).write_bytes("sources/a.csv", b"1")
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(nowhere))
+    lake = open_lake(own)
+    assert lake.read_bytes("sources/a.csv") == b"1"
+    assert [stored.key for stored in lake.list("sources")] == ["sources/a.csv"]
 
 
 def test_a_large_file_is_sent_in_parts_and_comes_back_whole(lake, aws, bucket, tmp_path):

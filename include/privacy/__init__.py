@@ -1,0 +1,1 @@
+"""Personal data: how it is masked, found in free text, and what never leaves this machine."""
