@@ -44,6 +44,7 @@ def test_a_row_is_stored_as_written_with_its_utc_time_and_its_local_date(tmp_pat
         "payment_method_code": "cash",
         "transaction_type": "sale",
         "original_transaction_id": None,
+        "customer_token": None,
         "_source": "fleet",
         "_load_id": outcome.load_id,
         "_extra": None,
