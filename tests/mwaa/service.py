@@ -6,13 +6,11 @@ They share the metadata database, which also carries the queue, and what lies in
 from __future__ import annotations
 
 import base64
-import os
+import json
 import secrets
-import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,12 +19,15 @@ from deploy.local.metadata import POOLS
 from deploy.local.ports import LOOPBACK, free_ports
 from deploy.mwaa.check.container import Component, Container, start_container
 from deploy.mwaa.check.installation import Installation
+from tests.services import processes
+from tests.services.processes import running_process
 
 WORKERS = ("worker-1", "worker-2")
 # Of the smallest class of environment.
 SLOTS = 5
+
+Confine = Callable[[int], None]
 PATIENCE_SECONDS = 500.0
-GRACE_SECONDS = 15.0
 
 
 @dataclass
@@ -36,11 +37,12 @@ class Service:
     api: AirflowApi
     containers: dict[str, Container] = field(default_factory=dict)
 
-    def run_of_the_schedule(self, dag_id: str) -> DagRun:
-        """Unpause a DAG and wait for the end of the run that Airflow then starts by itself."""
-        self.api.unpause(dag_id)
-        wait_until(lambda: bool(self.api.runs((dag_id,))), f"a run of {dag_id}")
-        return self._finish(self.api.runs((dag_id,))[0])
+    def runs_of_the_schedule(self, *dag_ids: str) -> list[DagRun]:
+        """Unpause DAGs and wait for the end of the runs that Airflow then starts by itself."""
+        for dag_id in dag_ids:
+            self.api.unpause(dag_id)
+        wait_until(lambda: all(self.api.runs((dag_id,)) for dag_id in dag_ids), "the runs")
+        return [self._finish(run) for dag_id in dag_ids for run in self.api.runs((dag_id,))[:1]]
 
     def run_by_hand(self, dag_id: str) -> DagRun:
         """Unpause a DAG, start a run by the REST API and wait for its end."""
@@ -64,8 +66,13 @@ class Service:
 
     def _log(self, run: DagRun, task_id: str) -> str:
         pattern = f"logs/dag_id={run.dag_id}/run_id={run.run_id}/task_id={task_id}/**/*.log"
-        files = (file for name in WORKERS for file in self.containers[name].home.glob(pattern))
+        homes = [container.home for container in self.containers.values()]
+        files = (file for home in homes for file in home.glob(pattern))
         return "\n".join(file.read_text("utf-8", errors="replace") for file in files)
+
+
+def wait_until(is_so: Callable[[], bool], what: str) -> None:
+    processes.wait_until(is_so, what, seconds=PATIENCE_SECONDS)
 
 
 @contextmanager
@@ -75,9 +82,15 @@ def running_service(
     installation: Installation,
     options: Mapping[str, str],
     database: str,
+    *,
+    workers: Sequence[str] = WORKERS,
+    confine: Confine = lambda pid: None,
 ) -> Iterator[Service]:
-    """The service with a bundle delivered; ``options`` are its Airflow options as variables."""
-    port, *log_ports = free_ports(4)
+    """The service with a bundle delivered; ``options`` are its Airflow options as variables.
+
+    ``confine`` is given the process of each worker before it starts others.
+    """
+    port, log_port, *worker_ports = free_ports(2 + len(workers))
     shared = _shared(database, port) | options
     service = Service(AirflowApi(f"http://{LOOPBACK}:{port}"))
 
@@ -92,36 +105,29 @@ def running_service(
         service.containers[name] = started
         return started
 
-    web_server = container("web-server", Component.WEB_SERVER, log_ports[0])
-    scheduler = container("scheduler", Component.SCHEDULER, log_ports[0])
-    workers = [
-        container(name, Component.WORKER, log_port)
-        for name, log_port in zip(WORKERS, log_ports[1:], strict=True)
+    web_server = container("web-server", Component.WEB_SERVER, log_port)
+    scheduler = container("scheduler", Component.SCHEDULER, log_port)
+    started = [
+        container(name, Component.WORKER, port)
+        for name, port in zip(workers, worker_ports, strict=True)
     ]
     _airflow(scheduler, "db", "migrate")
-    for name, slots, description in POOLS:
-        _airflow(scheduler, "pools", "set", name, str(slots), description)
+    _airflow(scheduler, "pools", "import", str(_pools(folder)))
     with ExitStack() as stack:
         stack.enter_context(_process(web_server, "api-server", "--port", str(port)))
         wait_until(service.api.is_up, "the API server")
         for command in ("scheduler", "dag-processor", "triggerer"):
             stack.enter_context(_process(scheduler, command))
-        for worker in workers:
-            stack.enter_context(
+        for worker in started:
+            process = stack.enter_context(
                 _process(
                     *(worker, "celery", "worker", "--concurrency", str(SLOTS)),
                     *("--celery-hostname", worker.folder.name, "--skip-serve-logs"),
                 )
             )
+            confine(process.pid)
         service.api.log_in(web_server.home / "passwords.json")
         yield service
-
-
-def wait_until(is_so: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline, f"waited too long for {what}"
-        time.sleep(0.5)
 
 
 def _shared(database: str, port: int) -> dict[str, str]:
@@ -139,8 +145,6 @@ def _shared(database: str, port: int) -> dict[str, str]:
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": address,
         "AIRFLOW__CELERY__BROKER_URL": f"sqla+{address}",
         "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{address}",
-        # Kombu looks into a queue in a database once a second, and SQS pushes.
-        "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__POLLING_INTERVAL": "0.2",
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
         "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
     }
@@ -151,35 +155,25 @@ def _airflow(container: Container, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-@contextmanager
-def _process(container: Container, *arguments: str) -> Iterator[None]:
-    """A command of Airflow in a container, with everything that it starts ended at the end."""
-    log = container.folder / f"{arguments[0]}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [str(container.installation.bin / "airflow"), *arguments],
-            # Airflow takes a relative name of the login's file from here.
-            cwd=container.home,
-            env=dict(container.environment),
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-        try:
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                pass
-            finally:
-                _end_group(process.pid)
-                process.wait()
+def _pools(folder: Path) -> Path:
+    """The pools in the form of `airflow pools import`, which is one start of Airflow for all."""
+    path = folder / "pools.json"
+    pools = {
+        name: {"slots": slots, "description": description, "include_deferred": False}
+        for name, slots, description in POOLS
+    }
+    path.write_text(json.dumps(pools), "utf-8")
+    return path
 
 
-def _end_group(group: int) -> None:
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+def _process(
+    container: Container, *arguments: str
+) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """A command of Airflow in a container."""
+    return running_process(
+        [str(container.installation.bin / "airflow"), *arguments],
+        # Airflow takes a relative name of the login's file from here.
+        folder=container.home,
+        environment=container.environment,
+        log=container.folder / f"{arguments[0]}.log",
+    )

@@ -1,0 +1,64 @@
+"""A worker of the smallest class is enough for the default fleet: one vCPU and 2 GB for five tasks.
+
+The memory limit is a cgroup's, the settings are those that Terraform gives an environment of the
+class. Snowflake computes elsewhere, so it is not in the group.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from deploy.mwaa.layout import AIRFLOW_VERSIONS, REPOSITORY
+from tests.mwaa.service import SLOTS
+from tests.mwaa.staging import running_staging
+from tests.services.cgroup import memory_group
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+MEGABYTE = 1024**2
+LIMIT = 2048 * MEGABYTE
+CLASSES = REPOSITORY / "deploy" / "terraform" / "aws" / "modules" / "mwaa" / "main.tf"
+# The simulator's own defaults.
+FLEET = ("--machines", "50", "--days", "90")
+
+
+def settings_of(environment_class: str) -> dict[str, int]:
+    """What Terraform says of a class of environment."""
+    text = CLASSES.read_text("utf-8")
+    found = re.search(rf'"{re.escape(environment_class)}" = \{{(.*)\}}', text)
+    assert found, environment_class
+    return {name: int(value) for name, value in re.findall(r"(\w+) = (\d+)", found[1])}
+
+
+def test_the_default_fleet_runs_on_one_worker_of_the_smallest_class(tmp_path: Path) -> None:
+    smallest = settings_of("mw1.small")
+    assert smallest["tasks"] == SLOTS
+    options = {
+        "AIRFLOW__VENDING__CONFORM_MEMORY_MB": str(smallest["conform_memory_mb"]),
+        "AIRFLOW__VENDING__DBT_THREADS": str(smallest["dbt_threads"]),
+    }
+    core = min(os.sched_getaffinity(0))
+    with memory_group(LIMIT) as group:
+
+        def confine(pid: int) -> None:
+            group.add(pid)
+            os.sched_setaffinity(pid, {core})
+
+        with running_staging(
+            *(tmp_path, AIRFLOW_VERSIONS[0], FLEET),
+            options=options,
+            workers=("worker",),
+            confine=confine,
+        ) as (_, service):
+            runs = [
+                *service.runs_of_the_schedule("ingest_files", "ingest_apis"),
+                *service.runs_of_the_schedule("transform"),
+            ]
+            failures = {run.dag_id: service.failures(run) for run in runs}
+        print(f"At most {group.peak / MEGABYTE:.0f} MB of {LIMIT / MEGABYTE:.0f} MB were held.")
+        assert failures == {"ingest_files": {}, "ingest_apis": {}, "transform": {}}
+        assert group.oom_kills == 0
