@@ -19,16 +19,13 @@ SAMPLE_SECONDS = 0.5
 class MemoryGroup:
     """Processes of the group and all that they start. ``peak`` is in bytes, sampled, of what they
     hold themselves: the file cache, which the kernel takes back, counts for the limit only.
+    ``oom_kills`` are the processes that were ended for want of memory, known at the end.
     """
 
     folder: Path
     peak: int = 0
+    oom_kills: int = 0
     _ended: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def oom_kills(self) -> int:
-        """How many processes were ended for want of memory."""
-        return _value(self.folder / _files()["events"], "oom_kill")
 
     def add(self, pid: int) -> None:
         (self.folder / "cgroup.procs").write_text(str(pid), "ascii")
@@ -41,6 +38,7 @@ class MemoryGroup:
 
     def end(self) -> None:
         self._ended.set()
+        self.oom_kills = _value(self.folder / _files()["events"], "oom_kill")
 
 
 @contextmanager
