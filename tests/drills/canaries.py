@@ -52,7 +52,7 @@ def files() -> Iterator[tuple[str, str]]:
     )
     yield (
         "vending_machines.csv",
-        f"machine_id,machine_name,site_name,status,{EMAIL}\nVM1,{found},{found},active,1\n",
+        f"machine_id,machine_name,site_name,status,{EMAIL}\nVM1,{found},Station,active,1\n",
     )
 
 
