@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 STEP_OBJECTS = 500
 THREADS = 8
 
-_MEMORY_MB = 256
+_MEMORY_MB = 128
 _LISTED_AT_ONCE = 10_000
 _CHUNK_BYTES = 1 << 20
 

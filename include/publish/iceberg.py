@@ -19,7 +19,7 @@ the second one's commit.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,6 @@ from uuid import uuid4
 
 import pyarrow as pa
 from pyiceberg.manifest import DataFile
-from pyiceberg.schema import Schema
 from pyiceberg.table import FileScanTask, Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
 
@@ -41,7 +40,7 @@ from include.publish.iceberg_files import (
     read_file,
 )
 from include.publish.iceberg_schema import IcebergTable, iceberg_table
-from include.publish.marts import MartReader
+from include.publish.marts import MartReader, PublishError
 from include.publish.outcome import Outcome
 from include.publish.spec import IcebergSpec, PublishedMart, Sink
 from include.publish.versions import PublishedVersions
@@ -287,31 +286,45 @@ def change_files(
 
 def _evolve(transaction: Transaction, shape: IcebergTable) -> None:
     """Bring schema and partitions to the mart's. All rows are written anew in the same commit."""
+    _evolve_schema(transaction, shape)
     metadata = transaction.table_metadata
     if not shape.has_partitions_of(metadata.spec(), metadata.schema()):
         with transaction.update_spec() as spec:
             for field in metadata.spec().fields:
                 spec.remove_field(field.name)
-    _evolve_schema(transaction, metadata.schema(), shape)
-    metadata = transaction.table_metadata
-    if not shape.has_partitions_of(metadata.spec(), metadata.schema()):
-        with transaction.update_spec() as spec:
             for column, transform in shape.partition:
                 spec.add_field(column, transform.value)
 
 
-def _evolve_schema(transaction: Transaction, existing: Schema, shape: IcebergTable) -> None:
+def _evolve_schema(transaction: Transaction, shape: IcebergTable) -> None:
+    metadata = transaction.table_metadata
+    existing = {field.name: field for field in metadata.schema().fields}
     wanted = {field.name: field for field in shape.schema.fields}
+    kept = {
+        name
+        for name, field in existing.items()
+        if name in wanted and wanted[name].field_type == field.field_type
+    }
+    _refuse_to_lose_partitions(metadata, shape.name, existing.keys() - kept)
     # A required column, or one of another type, is nothing that old files have; none of them stays.
     with transaction.update_schema(allow_incompatible_changes=True) as update:
-        for field in existing.fields:
-            replaced = wanted.get(field.name)
-            if replaced is None or replaced.field_type != field.field_type:
-                update.delete_column(field.name)
+        for name in existing.keys() - kept:
+            update.delete_column(name)
         for name, field in wanted.items():
-            known = name in existing.column_names
-            if not known or existing.find_field(name).field_type != field.field_type:
+            if name in kept:
+                update.update_column(name, required=field.required)
+            else:
                 update.add_column(name, field.field_type, required=field.required)
-            elif existing.find_field(name).required != field.required:
-                update._set_column_requirement(name, required=field.required)
         update.set_identifier_fields(*shape.key)
+
+
+def _refuse_to_lose_partitions(metadata: TableMetadata, mart: str, lost: Collection[str]) -> None:
+    """Files that are parted by a column cannot be told apart in a commit without it (pyiceberg)."""
+    for spec in metadata.specs().values():
+        for field in spec.fields:
+            column = metadata.schema().find_column_name(field.source_id)
+            if column in lost:
+                raise PublishError(
+                    f"{mart}.{column} parts the files of the Iceberg table and can neither go nor "
+                    "change its type; drop the table and run the task again."
+                )

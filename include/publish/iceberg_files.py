@@ -18,8 +18,8 @@ from pyiceberg.partitioning import PartitionFieldValue, PartitionKey
 from pyiceberg.table import FileScanTask, Table, WriteTask
 from pyiceberg.table.metadata import TableMetadata
 
-# Of rows as Arrow holds them; compressed they are a fifth and less.
-FILE_BYTES = 64 * 1024 * 1024
+# Of rows as Arrow holds them, some two or three times at once; a file is a fifth of it and less.
+FILE_BYTES = 24 * 1024 * 1024
 BATCH_ROWS = 50_000
 
 

@@ -24,8 +24,9 @@ from include.publish.iceberg_files import (
 
 log = logging.getLogger(__name__)
 
-# Files of a partition are merged when so many of them are smaller than this, compressed.
-SMALL_BYTES = 4 * 1024 * 1024
+# Files of a partition are merged when so many of them are smaller than this. It is far below what
+# a full file (FILE_BYTES) compresses to, or the files that were merged would be merged again.
+SMALL_BYTES = 512 * 1024
 SMALL_FILES = 5
 # How long a version can be travelled back to.
 SNAPSHOT_AGE = timedelta(days=7)

@@ -214,6 +214,18 @@ def test_columns_come_widen_change_and_go_while_old_snapshots_stay_readable(
     assert len(table.snapshots()) == 2
 
 
+def test_the_key_may_change(catalog: LocalCatalog, made: Warehouse) -> None:
+    publish_iceberg(made, catalog)
+    spec = made.mart.spec.model_copy(update={"iceberg": IcebergSpec(key=("machine_id", "units"))})
+    keyed = replace(made, mart=replace(made.mart, spec=spec))
+
+    assert publish_iceberg(keyed, catalog).how == "replaced"
+    schema = table_of(catalog).schema()
+    assert {field.name for field in schema.fields if field.required} == {"machine_id", "units"}
+    assert_equals_mart(catalog, keyed)
+    assert len(rows_of(table_of(catalog), table_of(catalog).snapshots()[0].snapshot_id)) == 100
+
+
 def test_partitions_may_change(catalog: LocalCatalog, made: Warehouse) -> None:
     publish_iceberg(made, catalog)
     by_day = {"source": Transform.IDENTITY, "seen_at": Transform.DAY}
@@ -229,6 +241,20 @@ def test_partitions_may_change(catalog: LocalCatalog, made: Warehouse) -> None:
     made.execute("UPDATE MART SET units = 6 WHERE machine_id = 'M000005'")
     assert publish_iceberg(parted, catalog).upserted == 1
     assert_equals_mart(catalog, parted)
+
+
+def test_a_column_that_parts_the_table_keeps_its_type_until_the_table_is_dropped(
+    catalog: LocalCatalog, made: Warehouse
+) -> None:
+    publish_iceberg(made, catalog)
+    made.execute("ALTER TABLE MART ALTER COLUMN business_date TYPE TIMESTAMP")
+    retyped = with_columns(made, business_date="timestamp")
+
+    with pytest.raises(PublishError, match=r"sold.business_date parts the files .* drop the table"):
+        publish_iceberg(retyped, catalog)
+    catalog.catalog.drop_table(("marts", "sold"))
+    assert publish_iceberg(retyped, catalog).how == "replaced"
+    assert_equals_mart(catalog, retyped)
 
 
 def test_without_its_version_file_everything_is_written_again_in_one_snapshot(
