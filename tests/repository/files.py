@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+RUNBOOKS = sorted(path for path in (ROOT / "docs/runbooks").glob("*.md") if ".ja." not in path.name)
 
 
 @cache

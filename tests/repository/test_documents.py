@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.repository.files import ROOT, tracked_files
+from tests.repository.files import ROOT, RUNBOOKS, tracked_files
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 MAKE = re.compile(r"\bmake ([a-z][a-z-]*)")
 DAG_ID = re.compile(r"\bdag_id=\"(\w+)\"")
 VARIABLE = re.compile(r"\"(VENDING_[A-Z_]+)\"")
@@ -70,7 +70,7 @@ def test_every_dag_has_a_runbook_and_every_runbook_a_dag() -> None:
         for dag_id in DAG_ID.findall(path.read_text(encoding="utf-8"))
     }
     assert dag_ids
-    assert {path.stem for path in (ROOT / "docs/runbooks").glob("*.md")} == dag_ids
+    assert {path.stem for path in RUNBOOKS} == dag_ids
 
 
 def test_every_variable_of_the_settings_is_documented_and_no_other() -> None:

@@ -1,4 +1,4 @@
-"""A document and its translation say the same: headings, commands, tables, links."""
+"""A document and its translation say the same: headings, lists, commands, tables, links."""
 
 import re
 from pathlib import Path
@@ -20,6 +20,11 @@ def headings(text: str) -> list[int]:
     return [len(marks) for marks in re.findall(r"^(#+) ", FENCE.sub("", text), re.MULTILINE)]
 
 
+def lists(text: str) -> list[str]:
+    """The numbers and dashes that items begin with, in order."""
+    return re.findall(r"^ *(-|\d+\.) ", FENCE.sub("", text), re.MULTILINE)
+
+
 def commands(text: str) -> list[str]:
     """The fenced blocks as they are, and what stands in code in the text."""
     spans = re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
@@ -32,12 +37,13 @@ def tables(text: str) -> list[int]:
 
 
 def links(text: str) -> set[str]:
-    """Where links lead, those from a document to its own translation apart."""
-    return {link for link in LINK.findall(text) if not link.startswith("README")}
+    """The pages that links lead to, in whichever language; anchors are in the page's own."""
+    pages = (link.partition("#")[0] for link in LINK.findall(FENCE.sub("", text)))
+    return {page.replace(".ja.md", ".md") for page in pages}
 
 
 def differences(original: str, translation: str) -> list[str]:
-    compared = (headings, commands, tables, links)
+    compared = (headings, lists, commands, tables, links)
     return [part.__name__ for part in compared if part(original) != part(translation)]
 
 
@@ -45,6 +51,13 @@ def differences(original: str, translation: str) -> list[str]:
 def test_a_translation_has_what_its_original_has(translation: Path) -> None:
     original = original_of(translation)
     assert differences(original.read_text("utf-8"), translation.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("translation", TRANSLATIONS, ids=lambda path: path.name)
+def test_each_language_leads_to_the_other(translation: Path) -> None:
+    original = original_of(translation)
+    assert translation.name in LINK.findall(original.read_text("utf-8"))
+    assert original.name in LINK.findall(translation.read_text("utf-8"))
 
 
 def test_the_readme_is_translated() -> None:
@@ -55,6 +68,7 @@ def test_the_readme_is_translated() -> None:
     ("changed", "noticed"),
     [
         ("# A\n\n## B\n\n`make run`\n\n| a | b |\n", "headings"),
+        ("# A\n\n- `make run`\n\n| a | b |\n", "lists"),
         ("# A\n\n`make test`\n\n| a | b |\n", "commands"),
         ("# A\n\n`make run`\n\n| a |\n", "tables"),
         ("# A\n\n`make run` [x](y.md)\n\n| a | b |\n", "links"),

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from include.alerts.callbacks import runbook_of
-from tests.repository.files import ROOT
+from tests.repository.files import ROOT, RUNBOOKS
 
-RUNBOOKS = sorted(path for path in (ROOT / "docs/runbooks").glob("*.md") if ".ja." not in path.name)
 STEPS = 3
 
 
