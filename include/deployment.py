@@ -15,7 +15,13 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from include.settings import CODE_ROOT, ObjectLakeSettings, Settings, SnowflakeSettings
+from include.settings import (
+    CODE_ROOT,
+    ObjectLakeSettings,
+    PepperConnection,
+    Settings,
+    SnowflakeSettings,
+)
 
 BUNDLE_FILE = "bundle.json"
 CONSTRAINTS = "constraints.txt"
@@ -118,6 +124,8 @@ def _required_connections(settings: Settings) -> tuple[str, ...]:
         required += (lake.connection_id,)
     if isinstance(warehouse, SnowflakeSettings):
         required += (warehouse.connection_id, warehouse.transform_connection_id)
+    if isinstance(settings.pepper, PepperConnection):
+        required += (settings.pepper.connection_id,)
     return required
 
 
