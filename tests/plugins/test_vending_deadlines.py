@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import importlib.util
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+from airflow.triggers.callback import CallbackTrigger
 
 from include.alerts.events import deadline_event, tell_stored
 from include.lake import Lake, open_lake
@@ -39,18 +38,10 @@ def settings(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return load_settings({"VENDING_ENV": "staging", "VENDING_COMPANY": "acme"})
 
 
-def plugin() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("vending_deadlines", PLUGIN)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(autouse=True)
 def states(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
     """What Airflow says of the tasks of the group; one of them has not begun."""
+    monkeypatch.syspath_prepend(PLUGIN.parent)
     found: dict[str, str | None] = {"stg_sales.run": "success", "stg_sales.test": None}
 
     def get_task_states(*, dag_id: str, task_group_id: str | None, run_ids: list[str]) -> Any:
@@ -62,14 +53,18 @@ def states(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
 
 
 def miss(settings: Settings, dag_id: str = "check_deployment", **run: str) -> None:
-    """Call the callback as the triggerer does when the window ends."""
-    arguments = deadline_event(settings, dag_id, SENTENCE)
+    """Let Airflow's own trigger call the callback, by its path, as it does when a window ends."""
     of_the_run = {"dag_id": dag_id, "dag_run_id": RUN, "run_type": "scheduled", "state": "running"}
-    asyncio.run(
-        plugin().keep_if_late(
-            **arguments, task_group="models.staging", context={"dag_run": of_the_run | run}
-        )
+    trigger = CallbackTrigger(
+        "vending_deadlines.keep_if_late",
+        deadline_event(settings, dag_id, SENTENCE)
+        | {"task_group": "models.staging", "context": {"dag_run": of_the_run | run}},
     )
+    assert asyncio.run(last_state(trigger)) == "success"
+
+
+async def last_state(trigger: CallbackTrigger) -> str:
+    return [event.payload["state"] async for event in trigger.run()][-1]
 
 
 def stored(lake: Lake, folder: str) -> list[str]:
