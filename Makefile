@@ -17,7 +17,7 @@ OPTIONS := $(if $(DATA),--data $(DATA)) $(if $(MACHINES),--machines $(MACHINES))
 
 .DEFAULT_GOAL := help
 .PHONY: help env run up down rebuild manifest contract contracts test test-full parity lint bench clean clean-all
-.PHONY: pictures mwaa-bundle mwaa-check mwaa-deploy
+.PHONY: mwaa-bundle mwaa-check mwaa-deploy
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1@/p' $(MAKEFILE_LIST) | awk -F@ '{printf "  %-12s %s\n", $$1, $$2}'
@@ -73,9 +73,6 @@ mwaa-check: $(STAMP) ## Install, import and run that bundle as MWAA would
 mwaa-deploy: mwaa-bundle ## Deploy: ENV=staging or prod; NAME=, DRY_RUN=1, ROLLBACK=1 if wanted
 	@$(PYTHON) -m deploy.mwaa deploy $(ENV) $(if $(NAME),--name $(NAME)) \
 		$(if $(DRY_RUN),--dry-run) $(if $(ROLLBACK),--rollback)
-
-pictures: $(STAMP) ## Take the pictures of README again, of the Airflow that is up (docs/pictures)
-	@$(PYTHON) -m deploy.local pictures
 
 bench: $(STAMP) ## Measure against the speeds that must be reached
 	@$(PYTHON) -m benchmarks

@@ -1,4 +1,4 @@
-"""`python -m deploy.local run | up | down | pictures`: what the Makefile calls."""
+"""`python -m deploy.local run | up | down`: what the Makefile calls."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from deploy.local.commands import Request, down, pictures, run, up
+from deploy.local.commands import Request, down, run, up
 from deploy.local.errors import LocalError
 from deploy.local.layout import REPOSITORY, Layout
 from deploy.local.preparation import Data, Fleet
 
-COMMANDS = {"run": run, "up": up, "down": down, "pictures": pictures}
+COMMANDS = {"run": run, "up": up, "down": down}
 # As a shell reports a command that SIGINT ended.
 INTERRUPTED = 130
 

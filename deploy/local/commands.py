@@ -82,14 +82,6 @@ def up(request: Request, console: Console) -> int:
     return 0
 
 
-def pictures(request: Request, console: Console) -> int:
-    """Take the pictures of README again."""
-    # Imported here: only this command needs a browser.
-    from deploy.local.pictures import take_pictures
-
-    return take_pictures(request.layout, console)
-
-
 def down(request: Request, console: Console) -> int:
     """Stop what `make up` started."""
     layout = request.layout
