@@ -16,7 +16,7 @@ OPTIONS := $(if $(DATA),--data $(DATA)) $(if $(MACHINES),--machines $(MACHINES))
 	$(if $(FAULTS),--faults $(FAULTS)) $(if $(API_FAULTS),--api-faults $(API_FAULTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help env run up down rebuild manifest contract contracts test test-full parity lint bench clean clean-all
+.PHONY: help env run up down rebuild manifest contract contracts detokenise test test-full parity lint bench clean clean-all
 .PHONY: mwaa-bundle mwaa-check mwaa-deploy
 
 help: ## List the targets
@@ -46,6 +46,10 @@ contract: $(STAMP) ## Draft a source contract from a sample: FILE=… (SOURCE=�
 
 contracts: $(STAMP) ## Generate what follows from the dataset contracts
 	@$(PYTHON) -m include.contracts.dbt_sources
+	@$(PYTHON) -m deploy.snowflake.classification
+
+detokenise: $(STAMP) ## Print what stands behind a token: TOKEN=… REASON=…
+	@$(PYTHON) -m include.privacy.detokenise "$(TOKEN)" --reason "$(REASON)"
 
 test: $(STAMP) ## Run every test that takes less than minutes
 	@$(PYTEST) -m "not slow" $(PARALLEL) --ignore=$(PARITY)

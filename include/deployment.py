@@ -124,8 +124,8 @@ def _required_connections(settings: Settings) -> tuple[str, ...]:
         required += (lake.connection_id,)
     if isinstance(warehouse, SnowflakeSettings):
         required += (warehouse.connection_id, warehouse.transform_connection_id)
-    if isinstance(settings.pepper, PepperConnection):
-        required += (settings.pepper.connection_id,)
+    secrets = (settings.pepper, settings.vault, settings.export_pepper)
+    required += tuple(s.connection_id for s in secrets if isinstance(s, PepperConnection))
     return required
 
 

@@ -78,6 +78,20 @@ def transform_schedule(settings: Settings | None = None) -> CronPartitionTimetab
     return EveryAsset(*RAW_ASSETS) if cron is None else _daily(cron)
 
 
+def export_schedule(settings: Settings | None = None) -> CronPartitionTimetable | None:
+    """The schedule of the anonymised export, with the same key as ingest; None outside prod."""
+    cron = (settings or current_settings()).export_schedule
+    return None if cron is None else _daily(cron)
+
+
+def compliance_schedule(settings: Settings | None = None) -> CronPartitionTimetable | None:
+    """The schedule of the compliance report: None, or monthly, with the first day of the month
+    before as its key.
+    """
+    cron = (settings or current_settings()).compliance_schedule
+    return None if cron is None else _daily(cron)
+
+
 def business_day(dag_run: Any) -> date:
     """The day that a run is for: its partition key, else the day before it was due.
 

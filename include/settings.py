@@ -141,10 +141,17 @@ class Settings(_Frozen):
 
     environment: Environment
     lake: LakeSettings
-    # Only in prod: where staging leaves the mark that its tests have passed.
+    # Only in prod: where staging leaves the mark that its tests have passed, and where the
+    # anonymised export goes, masked with a pepper of its own.
     staging_lake: LakeSettings | None = None
+    export_pepper: PepperSettings | None = None
+    export_schedule: str | None = None
+    # When the compliance report of the month before is written.
+    compliance_schedule: str | None = None
     warehouse: WarehouseSettings
     pepper: PepperSettings
+    # What opens the vault of tokens.
+    vault: PepperSettings
     conform: ConformLimits
     dbt_threads: int = Field(ge=1)
     retries: int = Field(ge=0)
@@ -281,6 +288,7 @@ def _dev(variables: _Variables) -> Settings:
             path=root / "dbt_dev.duckdb", snapshot_path=root / "snapshot" / "vending.duckdb"
         ),
         pepper=_dev_pepper(variables, root),
+        vault=PepperFile(path=root / "privacy" / "vault-key"),
         conform=_limits(variables, memory_mb=256, threads=2),
         dbt_threads=variables.number("VENDING_DBT_THREADS", 2),
         retries=2,
@@ -331,6 +339,9 @@ def _cloud(
         pepper=PepperConnection(
             connection_id=variables.text("VENDING_PRIVACY_CONNECTION", "privacy")
         ),
+        vault=PepperConnection(
+            connection_id=variables.text("VENDING_VAULT_CONNECTION", "privacy_vault")
+        ),
         conform=_limits(variables, memory_mb=256, threads=1),
         dbt_threads=variables.number("VENDING_DBT_THREADS", threads),
         retries=3,
@@ -375,7 +386,17 @@ def _prod(variables: _Variables) -> Settings:
         connection_id=variables.text("VENDING_STAGING_LAKE_CONNECTION", "staging_lake"),
         encryption="AES256",
     )
-    return settings.model_copy(update={"staging_lake": staging_lake})
+    export_pepper = PepperConnection(
+        connection_id=variables.text("VENDING_EXPORT_PRIVACY_CONNECTION", "privacy_export")
+    )
+    return settings.model_copy(
+        update={
+            "staging_lake": staging_lake,
+            "export_pepper": export_pepper,
+            "export_schedule": "30 6 * * *",
+            "compliance_schedule": "0 8 1 * *",
+        }
+    )
 
 
 _BUILDERS = {

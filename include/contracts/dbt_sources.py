@@ -15,6 +15,7 @@ import yaml
 from include.contracts.model import Catalog, Column, DatasetContract, Dialect, Field
 from include.contracts.raw_tables import OPS_TABLES, Table, raw_table, sql_type
 from include.contracts.reader import load_catalog
+from include.privacy.masking_sql import masked_pattern
 
 SOURCES_FILE = Path(__file__).resolve().parents[2] / "dbt/models/staging/_sources.yml"
 
@@ -117,11 +118,26 @@ def _table(table: Table) -> dict[str, Any]:
 
 
 def _column(column: Column) -> dict[str, Any]:
-    return {
+    described: dict[str, Any] = {
         "name": column.name,
         "description": column.description,
         "data_type": sql_type(column.physical_type, Dialect.DUCKDB).lower(),
     }
+    if meta := _privacy_meta(column):
+        described["config"] = {"meta": meta}
+    return described
+
+
+def _privacy_meta(column: Column) -> dict[str, str]:
+    """The class and masking of a column; the pattern is what dbt tests the values of marts by."""
+    meta: dict[str, str] = {}
+    if column.classification:
+        meta["classification"] = column.classification.value
+    if column.masking:
+        meta["masking"] = column.masking.strategy.value
+        if pattern := masked_pattern(column.masking):
+            meta["masked_pattern"] = pattern
+    return meta
 
 
 def main(arguments: list[str] | None = None) -> int:

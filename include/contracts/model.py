@@ -16,7 +16,7 @@ from enum import StrEnum
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
-from include.contracts.masking import KEYED, Masking
+from include.contracts.masking import KEYED, SEARCHED, Masking, MaskingStrategy
 
 
 class ContractError(ValueError):
@@ -92,7 +92,8 @@ class Field:
     day. ``reference`` (``dataset.field``) is where the value should be known; see `Reference`. A
     ``derived`` field is computed from another and no source maps it.
     ``classification`` is None where nobody has judged the field. With ``masking`` the values are
-    stored masked; the rules hold of the values as they came.
+    stored masked; the rules hold of the values as they came. A quasi-identifier names nobody, but
+    together with others it may point at one person.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Field:
     masking: Masking | None = None
     reference: str | None = None
     derived: bool = False
+    is_quasi_identifier: bool = False
 
     @property
     def is_personal(self) -> bool:
@@ -141,12 +143,14 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table in the warehouse."""
+    """One column of a table in the warehouse; ``classification`` and ``masking`` as of `Field`."""
 
     name: str
     physical_type: str
     required: bool
     description: str
+    classification: Classification | None = None
+    masking: Masking | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,15 +164,27 @@ class BusinessDate:
     event_time: str | None = None
 
 
-SOURCE_COLUMN = Column("_source", "VARCHAR", True, "The vendor that the row came from.")
+SOURCE_COLUMN = Column(
+    "_source",
+    "VARCHAR",
+    True,
+    "The vendor that the row came from.",
+    Classification.INTERNAL,
+)
 LOAD_ID_COLUMN = Column(
-    "_load_id", "BIGINT", True, "The load that brought the row; see ops.load_history."
+    "_load_id",
+    "BIGINT",
+    True,
+    "The load that brought the row; see ops.load_history.",
+    Classification.INTERNAL,
 )
 EXTRA_COLUMN = Column(
     "_extra",
     "VARCHAR",
     False,
     "JSON object of the columns that the source contract does not know; null where there are none.",
+    Classification.FREE_TEXT,
+    SEARCHED,
 )
 
 
@@ -200,7 +216,14 @@ class DatasetContract:
     def raw_columns(self) -> tuple[Column, ...]:
         """The columns of the raw table, in order, the technical ones last."""
         fields = (
-            Column(field.name, field.physical_type, field.required, field.description)
+            Column(
+                field.name,
+                field.physical_type,
+                field.required,
+                field.description,
+                field.classification,
+                field.masking,
+            )
             for field in self.fields
         )
         return (*fields, SOURCE_COLUMN, LOAD_ID_COLUMN, EXTRA_COLUMN)
@@ -412,8 +435,17 @@ class SourceContract:
     @property
     def needs_pepper(self) -> bool:
         """Whether a field that the source gives is masked with a key."""
+        return not self._strategies.isdisjoint(KEYED)
+
+    @property
+    def makes_tokens(self) -> bool:
+        """Whether a field that the source gives is a token, so that the vault keeps the value."""
+        return MaskingStrategy.TOKEN in self._strategies
+
+    @cached_property
+    def _strategies(self) -> frozenset[MaskingStrategy]:
         maskings = (mapping.field.masking for mapping in self.mappings if mapping.is_mapped)
-        return any(masking.strategy in KEYED for masking in maskings if masking)
+        return frozenset(masking.strategy for masking in maskings if masking)
 
     @cached_property
     def mapped_columns(self) -> tuple[str, ...]:
@@ -469,10 +501,15 @@ def _loosely(name: str) -> str:
 
 @dataclass(frozen=True)
 class Catalog:
-    """Every contract of the repository."""
+    """Every contract of the repository.
+
+    ``exports`` has for each of the ``sources`` the contract by which an anonymised export of its
+    rows is read; see `include.contracts.exported`.
+    """
 
     datasets: tuple[DatasetContract, ...]
     sources: tuple[SourceContract, ...]
+    exports: tuple[SourceContract, ...] = ()
 
     @property
     def file_sources(self) -> tuple[SourceContract, ...]:
@@ -507,7 +544,7 @@ class Catalog:
 
     def source(self, contract_id: str) -> SourceContract:
         """The source contract with that id (``<source>.<dataset>``). Raises KeyError."""
-        for source in self.sources:
+        for source in (*self.sources, *self.exports):
             if source.id == contract_id:
                 return source
         raise KeyError(f"no source contract has the id {contract_id}")
@@ -519,7 +556,8 @@ class Catalog:
         vendors can both deliver a ``products.csv``. Raises ContractError if two vendors claim the
         file equally.
         """
-        matching = [source for source in self.file_sources if source.matches(object_key)]
+        readable = (*self.file_sources, *self.exports)
+        matching = [source for source in readable if source.matches(object_key)]
         specific = [source for source in matching if source.folder is not None] or matching
         if len({source.source for source in specific}) > 1:
             names = " and ".join(source.id for source in specific)

@@ -232,6 +232,21 @@ UNREAD_FILES = Table(
     ),
 )
 
+PRIVACY_AUDIT = Table(
+    "privacy_audit",
+    "One row for each act that concerns personal data: who did what, when and why. It is written "
+    "before the act and never changed, and holds no personal data itself.",
+    (
+        _required("happened_at", "TIMESTAMP", "When, in UTC."),
+        _required("actor", "VARCHAR", "User of the machine or of Airflow, or schedule."),
+        _required("action", "VARCHAR", "detokenised, exported, export_refused or reported."),
+        _required("subject", "VARCHAR", "What it was done to: a token, or files by day."),
+        _required("reason", "VARCHAR", "Why, in the actor's words."),
+        _optional("run_id", "VARCHAR", "Run of Airflow; null for a command."),
+        _optional("outcome", "VARCHAR", "What came of it, in one sentence; counts, no values."),
+    ),
+)
+
 OPS_TABLES = (
     LOAD_HISTORY,
     LOAD_LOCK,
@@ -240,4 +255,5 @@ OPS_TABLES = (
     PII_FINDINGS,
     LOAD_CHECKS,
     UNREAD_FILES,
+    PRIVACY_AUDIT,
 )

@@ -24,6 +24,7 @@ from include.contracts.document import (
     read_pattern,
     refuse_repeated,
 )
+from include.contracts.exported import exported_form
 from include.contracts.masking_reader import masked
 from include.contracts.model import (
     BusinessDate,
@@ -41,7 +42,7 @@ from include.contracts.source_reader import SOURCE_PROPERTIES, read_source
 CONTRACTS_ROOT = Path(__file__).resolve().parent
 
 _DATASET_PROPERTIES = frozenset({"loadMode", "businessDate"})
-_DATASET_FIELD_PROPERTIES = frozenset({"derived", "masking"})
+_DATASET_FIELD_PROPERTIES = frozenset({"derived", "masking", "quasiIdentifier"})
 _PHYSICAL_TYPES = {
     FieldType.TEXT: r"VARCHAR",
     FieldType.INTEGER: r"INTEGER|BIGINT",
@@ -85,8 +86,10 @@ def load_catalog(root: Path = CONTRACTS_ROOT) -> Catalog:
         _read_source_file(Document.read(path), datasets)
         for path in sorted((root / "sources").glob("*.yaml"))
     ]
-    catalog = Catalog(tuple(dataset for dataset, _ in datasets.values()), tuple(sources))
-    return with_references(catalog)
+    catalog = with_references(
+        Catalog(tuple(dataset for dataset, _ in datasets.values()), tuple(sources))
+    )
+    return replace(catalog, exports=tuple(map(exported_form, catalog.sources)))
 
 
 def read_dataset(document: Document) -> DatasetContract:
@@ -158,6 +161,7 @@ def _read_field(document: Document, entry: SchemaProperty) -> Field:
         classification=_classification(document, entry),
         reference=_reference(entry),
         derived=bool(custom.get("derived", False)),
+        is_quasi_identifier=bool(custom.get("quasiIdentifier", False)),
     )
     return replace(field, masking=masked(document, field, custom.get("masking")))
 

@@ -22,6 +22,7 @@ from types import MappingProxyType
 
 import duckdb
 import pyarrow as pa
+from cryptography.fernet import MultiFernet
 
 from include.contracts import SourceContract
 from include.contracts.raw_tables import QUARANTINE
@@ -37,12 +38,14 @@ from include.ingest.fast_read import (
 from include.ingest.judge import count_personal, count_rejections, refusals
 from include.ingest.judge import drift as find_drift
 from include.ingest.judge import warnings as count_warnings
+from include.ingest.originals import seal_originals
 from include.ingest.plan import ColumnDrift, ConformedBatch, ConformedFile, LandedFile
 from include.ingest.spelling import literal, register_functions
 from include.ingest.workspace import RawFile, Workspace, open_connection
 from include.lake import Lake, Zone
 from include.privacy.masking_sql import prepare_masking
 from include.privacy.pepper import Pepper, PepperError
+from include.privacy.vault import VaultError, vault_key
 from include.settings import ConformLimits
 
 # Of each field the values that refer to nothing known.
@@ -60,6 +63,7 @@ class ConformedFiles:
     files: tuple[ConformedFile, ...]
     parquet: Path | None
     quarantine: Path | None
+    vault: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,7 @@ def conform_batch(
     run_id: str,
     unknown_keys: UnknownKeys = MappingProxyType({}),
     pepper: Pepper | None = None,
+    vault_keys: MultiFernet | None = None,
 ) -> ConformedBatch:
     """Conform landed files and put the results into the lake, each complete or absent.
 
@@ -107,11 +112,14 @@ def conform_batch(
         files = [RawFile(file, path) for file, path in zip(landed, paths, strict=True)]
         try:
             conformed = conform_files(
-                contract, files, scratch, limits, run_id, unknown_keys, pepper
+                contract, files, scratch, limits, run_id, unknown_keys, pepper, vault_keys
             )
         except duckdb.Error as error:
             raise ConformError(_sentence(contract, batch_id, error)) from error
         name = f"{batch_id}.parquet"
+        if conformed.vault is not None:
+            # First, so that no token is in the lake of which the vault knows nothing.
+            lake.put_file(conformed.vault, vault_key(lake, contract.id, batch_id))
         return ConformedBatch(
             batch_id=batch_id,
             source_contract=contract.id,
@@ -135,14 +143,18 @@ def conform_files(
     run_id: str,
     unknown_keys: UnknownKeys = MappingProxyType({}),
     pepper: Pepper | None = None,
+    vault_keys: MultiFernet | None = None,
 ) -> ConformedFiles:
     """Conform files into Parquet files in ``scratch``, an empty folder.
 
-    Raises ConformError if rows are not accounted for, PepperError if the dataset needs a pepper
-    and none is given, duckdb.Error for want of disk or memory, and OSError.
+    Raises ConformError if rows are not accounted for, PepperError or VaultError if masking needs a
+    pepper or the vault's keys and they are not given, duckdb.Error for want of disk or memory, and
+    OSError.
     """
     if contract.needs_pepper and pepper is None:
         raise PepperError(f"{contract.id} has keyed fields; give conform the pepper.")
+    if contract.makes_tokens and vault_keys is None:
+        raise VaultError(f"{contract.id} makes tokens; give conform the keys of the vault.")
     with open_connection(scratch, limits) as connection:
         expressions = ConformExpressions(contract, unknown_keys)
         work = Workspace(contract, expressions, connection, scratch, limits.threads)
@@ -159,7 +171,8 @@ def conform_files(
         parquet = _write_rows(work, fast)
         quarantine = _write_quarantine(work, files, run_id)
         conformed = _account(work, files, fast, exact, parquet, drift)
-    return ConformedFiles(conformed, parquet, quarantine)
+        vault = seal_originals(work, vault_keys)
+    return ConformedFiles(conformed, parquet, quarantine, vault)
 
 
 def _read_rest(fast: FastResult, exact: ExactRead) -> None:

@@ -160,7 +160,7 @@ def _complete(
     """The candidates without those whose contract names a marker that is not there yet."""
     markers = {contract.id: contract.ready_marker for contract in catalog.file_sources}
     for contract_id, candidate in candidates:
-        marker = markers[contract_id]
+        marker = markers.get(contract_id)
         if marker and not lake.exists(candidate.location + marker):
             noticed.waiting.add(candidate.object_key)
         else:

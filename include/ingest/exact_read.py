@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from include.ingest.expressions import EXTRA, LOAD_ID, source_column
+from include.ingest.originals import note_originals
 from include.ingest.reasons import FileRejected, Reason, ReasonCode
 from include.ingest.records import LineChoice, Record, RejectedRecord, read_records
 from include.ingest.workspace import RawFile, Workspace
@@ -162,6 +163,7 @@ class ExactRead:
             f"INSERT INTO exact_rows SELECT {sql.stored()}, {_LINE} FROM typed "
             f"WHERE {sql.accepted()}"
         )
+        note_originals(self._work, "FROM typed")
         rejected = self._work.rows(
             f"SELECT {LOAD_ID}, {_LINE}, {sql.reasons()} FROM typed WHERE NOT ({sql.accepted()})"
         )

@@ -18,7 +18,14 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from include.contracts import Field, FieldMapping, FieldType, Severity, SourceContract
+from include.contracts import (
+    Field,
+    FieldMapping,
+    FieldType,
+    MaskingStrategy,
+    Severity,
+    SourceContract,
+)
 from include.contracts.masking import SEARCHED
 from include.ingest import spelling
 from include.ingest.reasons import Reason, ReasonCode
@@ -129,6 +136,14 @@ class ConformExpressions:
             f"{extra} AS _extra",
         )
         return ", ".join((*columns, *technical))
+
+    def tokens(self) -> list[tuple[str, str]]:
+        """Of each field that is stored as a token: the token and the value, over `typed`."""
+        return [
+            (masking_sql(rule.field.masking, rule.value), rule.value)
+            for rule in self._rules
+            if rule.field.masking and rule.field.masking.strategy is MaskingStrategy.TOKEN
+        ]
 
     def accepted(self) -> str:
         """A condition, never null, that holds of a row of `typed` exactly if every rule does."""

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from include.ingest.expressions import EXTRA, LOAD_ID, literal
 from include.ingest.fast_files import Candidate, FastFiles, Layout, fast_files
+from include.ingest.originals import note_originals
 from include.ingest.records import LineChoice
 from include.ingest.workspace import RawFile, Workspace, id_list
 
@@ -152,6 +153,7 @@ def _copy(work: Workspace, fast: FastFiles, candidates: Sequence[Candidate], par
         f"COPY (SELECT {sql.stored(load_id, extra)} FROM ({typed})) "
         f"TO {literal(str(parquet))} (FORMAT parquet)"
     )
+    note_originals(work, typed)
 
 
 def _scan_of(parquets: Sequence[Path]) -> str:

@@ -87,7 +87,7 @@ def plan_replay(
 
     Raises ReplayError if the contract of a load no longer exists, LakeError, WarehouseError.
     """
-    known = {contract.id for contract in catalog.sources}
+    known = {contract.id for contract in (*catalog.sources, *catalog.exports)}
     candidates = _of_known_contracts(warehouse.replayable(selection), known)
     return write_plan(run, (), limits, replayed=candidates, is_dry_run=is_dry_run)
 

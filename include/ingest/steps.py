@@ -10,6 +10,8 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from cryptography.fernet import MultiFernet
+
 from include.contracts import Catalog, ContractError, SourceContract, load_catalog
 from include.ingest.batching import write_plan
 from include.ingest.conform import ConformError, conform_batch, conformed_batch_id
@@ -31,6 +33,7 @@ from include.ingest.sweep import sweep
 from include.ingest.verify import verify
 from include.lake import Lake, LakeError
 from include.privacy.pepper import Pepper, PepperError, read_pepper
+from include.privacy.vault import VaultError, vault_keys
 from include.settings import Settings
 from include.warehouse import (
     ReplaySelection,
@@ -93,7 +96,7 @@ def conform(run: IngestRun, settings: Settings, batch_keys: Sequence[str]) -> No
     for key in batch_keys:
         try:
             failed = _conform_batch(run, settings, key)
-        except (LakeError, ConformError, ContractError, PepperError) as error:
+        except (LakeError, ConformError, ContractError, PepperError, VaultError) as error:
             problems.append(str(error))
         else:
             problems += [file.message for file in failed]
@@ -170,6 +173,7 @@ def _conform_batch(run: IngestRun, settings: Settings, batch_key: str) -> tuple[
         settings.conform,
         run.run_id,
         pepper=_pepper(settings, contract),
+        vault_keys=_vault_keys(settings, contract),
     )
     outcome = {"unchanged": landed.unchanged, "failed": landed.failed, "waiting": waiting}
     run.write_conformed(batch_key, conformed.model_copy(update=outcome))
@@ -178,6 +182,10 @@ def _conform_batch(run: IngestRun, settings: Settings, batch_key: str) -> tuple[
 
 def _pepper(settings: Settings, contract: SourceContract) -> Pepper | None:
     return read_pepper(settings.pepper) if contract.needs_pepper else None
+
+
+def _vault_keys(settings: Settings, contract: SourceContract) -> MultiFernet | None:
+    return vault_keys(settings.vault) if contract.makes_tokens else None
 
 
 def _conform_again(
@@ -204,6 +212,7 @@ def _conform_again(
         run.run_id,
         refused.keys,
         _pepper(settings, contract),
+        _vault_keys(settings, contract),
     )
     outcome = {
         "unchanged": batch.unchanged,
@@ -237,7 +246,7 @@ def _load_each(
     for key, batch in sorted(conformed.items(), key=lambda item: order.index(item[1].dataset)):
         try:
             load = _load_batch(run, settings, warehouse, catalog, key, batch)
-        except (WarehouseError, LakeError, ConformError, PepperError) as error:
+        except (WarehouseError, LakeError, ConformError, PepperError, VaultError) as error:
             log.error("%s", error)
             problems.append(str(error))
             continue

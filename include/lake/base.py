@@ -27,11 +27,13 @@ class Zone(StrEnum):
 
     SOURCES = "sources"
     RAW = "raw"
+    VAULT = "vault"
     PROCESSED = "staging"
     QUARANTINE = "quarantine"
     ARTIFACTS = "dbt-artifacts"
     PUBLISHED = "published"
     MONITORING = "monitoring"
+    EXPORTS = "exports"
     # Only in a copy of a lake, see include/lake/copy.py.
     BRONZE = "bronze"
     SILVER = "silver"

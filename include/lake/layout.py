@@ -3,11 +3,13 @@
 raw-data/                    what vendors deliver: sales/, replenishment/, master-data/, any folder
 raw-data/versions/files/     every version of every file, as it came
 raw-data/api/                every API page, as it came
+raw-data/vault/              what stands behind tokens, encrypted
 processed-data/              conformed rows, and the documents of runs
 quarantine/                  rejected rows
 dbt-artifacts/               manifests and results
 published/                   what was published last, from which changes are told
 monitoring/                  the snapshot of health, open incidents, alerts that wait for delivery
+exports/                     anonymised files that wait for their release
 
 bronze/, silver/, manifests/ the parts of a copy of a lake, which has none of the above
 
@@ -58,14 +60,19 @@ class Folder:
 
 API_PAGES = Folder(f"{Zone.RAW}/api", "raw-data/api", Classification.RESTRICTED)
 VERSIONS = Folder(Zone.RAW.value, "raw-data/versions", Classification.RESTRICTED)
+VAULT = Folder(Zone.VAULT.value, "raw-data/vault", Classification.RESTRICTED)
 DELIVERIES = Folder(
-    Zone.SOURCES.value, "raw-data", Classification.RESTRICTED, frozenset({"api", "versions"})
+    Zone.SOURCES.value,
+    "raw-data",
+    Classification.RESTRICTED,
+    frozenset({"api", "vault", "versions"}),
 )
 PROCESSED = Folder(Zone.PROCESSED.value, "processed-data", Classification.INTERNAL)
 QUARANTINE = Folder(Zone.QUARANTINE.value, "quarantine", Classification.INTERNAL)
 ARTIFACTS = Folder(Zone.ARTIFACTS.value, "dbt-artifacts", Classification.INTERNAL)
 PUBLISHED = Folder(Zone.PUBLISHED.value, "published", Classification.INTERNAL)
 MONITORING = Folder(Zone.MONITORING.value, "monitoring", Classification.INTERNAL)
+EXPORTS = Folder(Zone.EXPORTS.value, "exports", Classification.INTERNAL)
 BRONZE = Folder(Zone.BRONZE.value, "bronze", Classification.RESTRICTED)
 SILVER = Folder(Zone.SILVER.value, "silver", Classification.INTERNAL)
 MANIFESTS = Folder(Zone.MANIFESTS.value, "manifests", Classification.INTERNAL)
@@ -74,12 +81,14 @@ MANIFESTS = Folder(Zone.MANIFESTS.value, "manifests", Classification.INTERNAL)
 FOLDERS = (
     API_PAGES,
     VERSIONS,
+    VAULT,
     DELIVERIES,
     PROCESSED,
     QUARANTINE,
     ARTIFACTS,
     PUBLISHED,
     MONITORING,
+    EXPORTS,
     BRONZE,
     SILVER,
     MANIFESTS,

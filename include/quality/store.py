@@ -6,7 +6,7 @@ Statements bind values by ``?``. A write is one statement for all of its rows.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -34,8 +34,8 @@ class QualityStore(Protocol):
     dialect: Dialect
     raw_schema: str
 
-    def ensure_tables(self) -> None:
-        """Create what is missing of the quality tables."""
+    def ensure_tables(self, tables: Iterable[Table] = QUALITY_TABLES) -> None:
+        """Create what is missing of these tables of `ops`."""
 
     def fetch(self, statement: str, *values: Value) -> list[tuple[Any, ...]]: ...
 
@@ -77,10 +77,10 @@ class DuckDBStore:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
 
-    def ensure_tables(self) -> None:
-        with self._explained("creating the quality tables"):
+    def ensure_tables(self, tables: Iterable[Table] = QUALITY_TABLES) -> None:
+        with self._explained("creating the tables of ops"):
             self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {OPS_SCHEMA}")
-            for table in QUALITY_TABLES:
+            for table in tables:
                 self._connection.execute(create_table(table, self.dialect, OPS_SCHEMA))
 
     def fetch(self, statement: str, *values: Value) -> list[tuple[Any, ...]]:
@@ -141,8 +141,8 @@ class SnowflakeStore:
         self._settings = settings
         self.raw_schema = settings.load_schema.lower()
 
-    def ensure_tables(self) -> None:
-        for table in QUALITY_TABLES:
+    def ensure_tables(self, tables: Iterable[Table] = QUALITY_TABLES) -> None:
+        for table in tables:
             self._execute(create_table(table, self.dialect, OPS_SCHEMA))
 
     def fetch(self, statement: str, *values: Value) -> list[tuple[Any, ...]]:

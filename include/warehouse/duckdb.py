@@ -82,6 +82,8 @@ class DuckDBWarehouse:
                 self._connection.execute(statement)
             for statement in schema.additions(datasets, self._columns(), Dialect.DUCKDB):
                 self._connection.execute(statement)
+            for statement in schema.class_comments(datasets, self._comments()):
+                self._connection.execute(statement)
             self._connection.execute(schema.INSERT_LOCK_ROW)
 
     def new_versions(self, listed: Iterable[ListedFile]) -> Iterator[tuple[str, Candidate]]:
@@ -198,6 +200,13 @@ class DuckDBWarehouse:
             "GROUP BY ALL"
         )
         return {(schema_name, table): frozenset(columns) for schema_name, table, columns in rows}
+
+    def _comments(self) -> Mapping[tuple[str, str], str | None]:
+        rows = self._fetch(
+            "SELECT table_name, column_name, comment FROM duckdb_columns() "
+            "WHERE schema_name = 'raw'"
+        )
+        return {(table, column): comment for table, column, comment in rows}
 
     def _compare(self, listed: Sequence[ListedFile]) -> list[tuple[Any, ...]]:
         columns = {name: [getattr(file, name) for file in listed] for name in ListedFile.__slots__}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from include.contracts import DatasetContract, Dialect
+from include.contracts.model import Column
 from include.contracts.raw_tables import (
     OPS_TABLES,
     Table,
@@ -59,6 +60,29 @@ def additions(
         for schema, table in tables
         for statement in _missing_columns(schema, table, existing, dialect)
     )
+
+
+def class_comments(
+    datasets: Iterable[DatasetContract],
+    existing: Mapping[tuple[str, str], str | None],
+    raw_schema: str = RAW_SCHEMA,
+) -> tuple[str, ...]:
+    """Statements that write the class and masking of each raw column where its comment is another.
+
+    ``existing`` gives the comment of each (table, column).
+    """
+    return tuple(
+        f"COMMENT ON COLUMN {raw_schema}.{dataset.name}.{column.name} IS '{comment}'"
+        for dataset in datasets
+        for column in dataset.raw_columns
+        if existing.get((dataset.name, column.name)) != (comment := _class_of(column))
+    )
+
+
+def _class_of(column: Column) -> str:
+    """As in ``personal, masked by keyed_hash``: words of the contract, which need no quoting."""
+    name = column.classification.value if column.classification else "unclassified"
+    return f"{name}, masked by {column.masking.strategy.value}" if column.masking else name
 
 
 def _missing_columns(

@@ -39,6 +39,8 @@ BY_HAND = {
     "maintain_cloudflare": None,
     "check_deployment": None,
     "copy_lake": None,
+    "export_anonymised": None,
+    "report_compliance": None,
 }
 CRON = {
     Environment.DEV: BY_HAND | {"ingest_files": None, "ingest_apis": None, "transform": None},
@@ -54,6 +56,8 @@ CRON = {
         "ingest_apis": "0 2 * * *",
         "transform": "0 4 * * *",
         "maintain_cloudflare": "30 9 * * *",
+        "export_anonymised": "30 6 * * *",
+        "report_compliance": "0 8 1 * *",
     },
 }
 RETRIES = {Environment.DEV: 2, Environment.STAGING: 3, Environment.PROD: 3}

@@ -27,11 +27,13 @@ DAG_IDS = (
     "check_deployment",
     "copy_lake",
     "deliver_alerts",
+    "export_anonymised",
     "ingest_apis",
     "ingest_files",
     "maintain_cloudflare",
     "publish_cloudflare",
     "replay_quarantine",
+    "report_compliance",
     "reprocess_day",
     "transform",
 )

@@ -15,10 +15,14 @@ PROJECT = Path(__file__).parents[2] / "dbt"
 
 @dataclass(frozen=True)
 class DbtProject:
-    """The project against one DuckDB file; artifacts go to a directory of its own."""
+    """The project against one DuckDB file; artifacts go to a directory of its own.
+
+    ``root`` may be a copy of the project with a change in it.
+    """
 
     database: Path
     artifacts: Path
+    root: Path = PROJECT
 
     def invoke(self, *arguments: str) -> dbtRunnerResult:
         """Run a dbt command; fail the test with dbt's own messages if it does not succeed."""
@@ -28,7 +32,7 @@ class DbtProject:
         }
         command = [
             *arguments,
-            *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
+            *("--project-dir", str(self.root), "--profiles-dir", str(self.root)),
             *("--target-path", str(self.artifacts), "--log-path", str(self.artifacts)),
             "--no-use-colors",
             "--quiet",

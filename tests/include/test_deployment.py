@@ -71,8 +71,8 @@ def test_packages_of_a_laptop_are_not_looked_at(tmp_path: Path) -> None:
 
 def test_a_missing_connection_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_LAKE", "aws://")
-    monkeypatch.setenv("AIRFLOW_CONN_SNOWFLAKE", "snowflake://")
-    monkeypatch.setenv("AIRFLOW_CONN_PRIVACY", "generic://")
+    for name in ("SNOWFLAKE", "PRIVACY", "PRIVACY_VAULT"):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", "generic://")
     settings = load_settings({"VENDING_ENV": "staging", "VENDING_COMPANY": "acme"})
     with pytest.raises(DeploymentError, match="no Airflow connection snowflake_transform;"):
         check_connections(settings)

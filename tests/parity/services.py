@@ -107,6 +107,8 @@ class Cloud:
             "VENDING_COMPANY": "acme",
             "AIRFLOW_CONN_LAKE": json.dumps(self.aws.connection),
             "AIRFLOW_CONN_PRIVACY": json.dumps({"conn_type": "generic", "password": PEPPER}),
+            # A key of Fernet is 32 bytes in base64 as well.
+            "AIRFLOW_CONN_PRIVACY_VAULT": json.dumps({"conn_type": "generic", "password": PEPPER}),
             "AIRFLOW_CONN_SNOWFLAKE": json.dumps(self.snowflake.connection),
         }
 

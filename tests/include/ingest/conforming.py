@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pyarrow.parquet as pq
+from cryptography.fernet import Fernet, MultiFernet
 
 from include.contracts import SourceContract, load_catalog
 from include.ingest.conform import conform_files
@@ -20,6 +21,7 @@ from include.settings import ConformLimits
 
 LIMITS = ConformLimits(memory_mb=128, threads=2, batch_bytes=256_000_000, batch_files=5_000)
 PEPPER = Pepper(1, bytes(32))
+VAULT_KEYS = MultiFernet([Fernet(Fernet.generate_key())])
 
 # Load ids have 63 bits: tests use some that no smaller integer holds.
 _FIRST_LOAD_ID = 9_000_000_000_000_000_000
@@ -95,7 +97,9 @@ def conform_with(folder: Path, contract: SourceContract, contents: Mapping[str, 
             _FIRST_LOAD_ID + number, f"raw/files/{name}/version", len(content), name
         )
         files.append(RawFile(landed, path))
-    conformed = conform_files(contract, files, scratch, LIMITS, "test-run", pepper=PEPPER)
+    conformed = conform_files(
+        contract, files, scratch, LIMITS, "test-run", pepper=PEPPER, vault_keys=VAULT_KEYS
+    )
     rejected = _read(conformed.quarantine)
     rejected.sort(key=lambda row: (row["load_id"], row["row_number"] or 0))
     return Outcome(conformed.files, _read(conformed.parquet), rejected)

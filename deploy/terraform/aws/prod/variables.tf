@@ -47,7 +47,7 @@ variable "settings" {
 }
 
 variable "assumable_roles" {
-  description = "ARN of the role in staging's account that may read dbt-artifacts/nights/ there."
+  description = "ARN of the role in staging's account that may read dbt-artifacts/nights/ and write raw-data/anonymised/ there."
   type        = list(string)
   default     = []
 }

@@ -24,7 +24,7 @@ locals {
     variables_prefix   = "vending/${var.environment}/variables"
     config_prefix      = null
     # Others come from no secret, and each look-up costs a request.
-    connections_lookup_pattern = "^(lake|restricted_lake|staging_lake|snowflake|snowflake_transform|privacy|slack(_[a-z_]+)?|fleet_api|weather_api|cloudflare|lake_copy)$"
+    connections_lookup_pattern = "^(lake|restricted_lake|staging_lake|snowflake|snowflake_transform|privacy|privacy_vault|privacy_export|slack(_[a-z_]+)?|fleet_api|weather_api|cloudflare|lake_copy)$"
     variables_lookup_pattern   = "^$"
   })
 

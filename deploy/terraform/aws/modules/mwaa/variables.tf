@@ -79,7 +79,7 @@ variable "settings" {
 }
 
 variable "assumable_roles" {
-  description = "ARNs of roles that the tasks may assume: in prod the one that reads staging's nights."
+  description = "ARNs of roles that the tasks may assume: in prod the one that reads staging's nights and writes its export."
   type        = list(string)
   default     = []
 }
