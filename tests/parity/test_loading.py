@@ -23,6 +23,7 @@ from include.ingest.plan import UnchangedFile
 from include.lake import Lake, open_lake
 from include.settings import Environment, Settings
 from include.warehouse import (
+    Coverage,
     ListedFile,
     ReplaySelection,
     UnknownReferences,
@@ -97,6 +98,20 @@ def test_a_batch_is_published_with_its_rows_its_quarantine_and_its_ledger(
     assert (row["is_current"], row["rows_read"], row["loaded_seq"]) == (True, 5, load.ledger_seq)
     assert (row["landed_at"], row["retired_at"]) == (naive(NOON), None)
     assert (row["landed_on"], row["checksum"]) == (date(2026, 1, 1), version.checksum)
+
+
+def test_the_ledger_says_how_many_loads_hold_the_rows_of_a_span_of_days(warehouse, batch, version):
+    days = {"business_date_from": date(2031, 1, 1), "business_date_to": date(2031, 1, 2)}
+    for name in ("first.csv", "second.csv"):
+        made = batch(replace(version, object_key=name), batch_id=name)
+        [file] = made.files
+        dated = made.model_copy(update={"files": (file.model_copy(update=days),)})
+        warehouse.load(dated, SALES, "run 1")
+
+    covered = warehouse.covered_days(date(2031, 1, 2), date(2031, 1, 9))
+
+    assert covered == [Coverage("fleet.sales", *days.values(), loads=2)]
+    assert warehouse.covered_days(date(2031, 1, 3), date(2031, 1, 9)) == []
 
 
 def test_a_batch_that_is_loaded_already_changes_nothing(cloud, warehouse, batch, version):
