@@ -1,7 +1,8 @@
 """`make contract FILE=…`: profiles a sample file and writes the first draft of a source contract.
 
 The draft lies beside the contracts under a name that is not read (``.yaml.draft``), with what was
-found in the file and what a person must still decide as comments.
+found in the file and what a person must still decide as comments; beside it a page describes the
+columns (``.profile.html``).
 """
 
 from __future__ import annotations
@@ -19,20 +20,11 @@ from typing import Any
 import yaml
 
 from include.contracts import Catalog, DatasetContract, Field, FieldType, load_catalog
-from include.contracts.profile import guess_time, guess_type
+from include.contracts.column_summary import SummaryError, summarise_columns
+from include.contracts.profile import ColumnProfile, profile_column
 from include.contracts.reader import CONTRACTS_ROOT
 from include.contracts.sample import Sample, SampleError, read_sample
 
-_NULL_WORDS = frozenset(
-    {"-", "--", "n/a", "na", "null", "none", "nan", "nil", "なし", "無し", "－", "?"}
-)
-_BOOLEANS = (("true", "false"), ("yes", "no"), ("y", "n"), ("はい", "いいえ"), ("○", "×"))
-_CURRENCY = ("¥", "￥", "円", "$", "€", "£")
-_GROUPED = re.compile(r"[+-]?\d{1,3}([,. ])\d{3}(\1\d{3})*(?:[.,]\d+)?", re.ASCII)
-_COMMA = re.compile(r"[+-]?\d+,\d{1,2}|[+-]?\d+,\d{4,}", re.ASCII)
-_FULL_WIDTH = re.compile(r"[！-～]")
-# Behind a date, as in 2026/10/04(日).
-_WEEKDAY = r"\([月火水木金土日]\)"
 # Below this a column's name says nothing about a field.
 _ALIKE = 0.62
 # Other words that vendors use for a field.
@@ -78,25 +70,13 @@ _WORDS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnProfile:
-    """What the values of one column look like."""
-
-    name: str
-    type: FieldType
-    properties: dict[str, Any]
-    options: dict[str, Any]
-    filled: int
-    distinct: int
-    found: str
-
-
-@dataclass(frozen=True, slots=True)
 class Draft:
     """A draft contract as YAML, and what its author must still do."""
 
     contract_id: str
     text: str
     remaining: tuple[str, ...]
+    columns: tuple[ColumnProfile, ...]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -117,7 +97,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"Draft written to {path}. Before it is renamed to {path.stem}:")
     for step in draft.remaining:
         print(f"  - {step}")
+    _write_summary(options.folder / f"{draft.contract_id}.profile.html", options.file, draft)
     return 0
+
+
+def _write_summary(path: Path, sample: Path, draft: Draft) -> None:
+    try:
+        path.write_text(summarise_columns(sample.name, draft.columns), encoding="utf-8")
+    except SummaryError as error:
+        # The draft needs no page.
+        print(error, file=sys.stderr)
+    else:
+        print(f"Profile of the columns written to {path}.")
 
 
 def draft_contract(path: Path, catalog: Catalog, source: str, dataset: str | None = None) -> Draft:
@@ -126,7 +117,7 @@ def draft_contract(path: Path, catalog: Catalog, source: str, dataset: str | Non
     Raises SampleError if no table can be found in the file, OSError.
     """
     sample = read_sample(path)
-    profiles = [_profile(name, values) for name, values in sample.columns.items()]
+    profiles = [profile_column(name, values) for name, values in sample.columns.items()]
     chosen = _dataset(catalog, profiles, dataset)
     fields = _suggest_fields(chosen, profiles)
     remaining = tuple(_remaining(chosen, profiles, fields, sample))
@@ -143,85 +134,12 @@ def draft_contract(path: Path, catalog: Catalog, source: str, dataset: str | Non
             *(f"  - {fact}" for fact in facts),
         )
     )
-    return Draft(f"{source}.{chosen.name}", f"{comment}\n{body}", remaining)
+    return Draft(f"{source}.{chosen.name}", f"{comment}\n{body}", remaining, tuple(profiles))
 
 
 def _source_name(path: Path) -> str:
     name = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")
     return name if re.match(r"[a-z]", name) else "vendor"
-
-
-def _profile(name: str, values: Sequence[str]) -> ColumnProfile:
-    properties: dict[str, Any] = {}
-    filled = [value for value in values if value]
-    if any(value != value.strip(" \t　") for value in filled):
-        properties["trim"] = True
-        filled = [text for value in filled if (text := value.strip(" \t　"))]
-    words = sorted({value for value in filled if value.casefold() in _NULL_WORDS})
-    if words and len(words) < len(set(filled)):
-        properties["nullWords"] = words
-        filled = [value for value in filled if value not in words]
-    filled = _plainly_written(filled, properties)
-    kind, options = guess_type(filled), {}
-    if kind is FieldType.TEXT and (number := _guess_number(filled)):
-        kind, properties["number"] = FieldType.DECIMAL, number
-    if kind in (FieldType.DATE, FieldType.TIMESTAMP):
-        form = guess_time(filled)
-        if form is not None and form.format is not None:
-            properties["formats"] = [form.format]
-        if kind is FieldType.TIMESTAMP:
-            options = {"timezone": form is not None and form.has_offset}
-    if kind is FieldType.TEXT and (pair := _guess_boolean(filled)):
-        kind = FieldType.BOOLEAN
-        properties |= {"trueWords": [pair[0]], "falseWords": [pair[1]]}
-    distinct = len(set(filled))
-    found = f"{kind.value}, {len(filled)} of {len(values)} filled, {distinct} different"
-    return ColumnProfile(name, kind, properties, options, len(filled), distinct, found)
-
-
-def _plainly_written(values: list[str], properties: dict[str, Any]) -> list[str]:
-    """The values in half width and without weekdays, as the properties that are added say."""
-    if any(_FULL_WIDTH.search(value) for value in values):
-        properties["normalize"] = "NFKC"
-        values = [unicodedata.normalize("NFKC", value) for value in values]
-        if words := properties.get("nullWords"):
-            properties["nullWords"] = sorted({unicodedata.normalize("NFKC", w) for w in words})
-    if values and all(re.search(_WEEKDAY, value) for value in values):
-        properties["remove"] = _WEEKDAY
-        values = [re.sub(_WEEKDAY, "", value) for value in values]
-    return values
-
-
-def _guess_number(values: Sequence[str]) -> dict[str, Any] | None:
-    """How numbers are written that are no plain ones, or None."""
-    if not values:
-        return None
-    number: dict[str, Any] = {}
-    plain = list(values)
-    if marks := [mark for mark in _CURRENCY if any(mark in value for value in plain)]:
-        number["currency"] = marks
-        plain = [re.sub("|".join(map(re.escape, marks)), "", v).strip() for v in plain]
-    if any(value.startswith("(") and value.endswith(")") for value in plain):
-        number["negatives"] = ["brackets"]
-        plain = [f"-{v[1:-1]}" if v.startswith("(") and v.endswith(")") else v for v in plain]
-    if any(value.startswith(("△", "▲")) for value in plain):
-        number.setdefault("negatives", []).append("triangle")
-        plain = [re.sub("^[△▲]", "-", value) for value in plain]
-    grouped = {match[1] for value in plain if (match := _GROUPED.fullmatch(value))}
-    if len(grouped) == 1:
-        mark = grouped.pop()
-        number["thousands"] = mark
-        plain = [value.replace(mark, "") for value in plain]
-    if any(_COMMA.fullmatch(value) for value in plain):
-        number["decimal"] = ","
-        plain = [value.replace(",", ".") for value in plain]
-    is_number = guess_type(plain) in (FieldType.INTEGER, FieldType.DECIMAL)
-    return number if number and is_number else None
-
-
-def _guess_boolean(values: Sequence[str]) -> tuple[str, str] | None:
-    words = {value.casefold() for value in values}
-    return next((pair for pair in _BOOLEANS if words and words <= set(pair)), None)
 
 
 def _dataset(

@@ -165,5 +165,6 @@ def test_the_command_writes_a_draft_that_no_run_reads(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([str(_FILE), "--source", "eastcoast", "--folder", str(tmp_path)]) == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["eastcoast.sales.yaml.draft"]
+    written = {"eastcoast.sales.yaml.draft", "eastcoast.sales.profile.html"}
+    assert {path.name for path in tmp_path.iterdir()} == written
     assert "Before it is renamed to eastcoast.sales.yaml" in capsys.readouterr().out
