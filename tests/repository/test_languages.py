@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.repository.files import ROOT
+from tests.repository.files import ROOT, RUNBOOKS
 from tests.repository.test_documents import FENCE, LINK
 
 TRANSLATIONS = sorted(ROOT.glob("*.ja.md")) + sorted((ROOT / "docs").rglob("*.ja.md"))
@@ -60,8 +60,9 @@ def test_each_language_leads_to_the_other(translation: Path) -> None:
     assert original.name in LINK.findall(translation.read_text("utf-8"))
 
 
-def test_the_readme_is_translated() -> None:
-    assert ROOT / "README.ja.md" in TRANSLATIONS
+def test_the_readme_and_every_runbook_are_translated() -> None:
+    translated = {original_of(translation) for translation in TRANSLATIONS}
+    assert {ROOT / "README.md", *RUNBOOKS} - translated == set()
 
 
 @pytest.mark.parametrize(
