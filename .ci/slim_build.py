@@ -25,7 +25,8 @@ sys.path.insert(0, str(ROOT))
 from include.transform.dbt_command import DbtError, run_dbt  # noqa: E402
 from include.transform.project import DbtProject  # noqa: E402
 
-PASSED = frozenset({"pass", "success", "warn"})
+# What is behind a failure is skipped; an exposure is never more than "no-op".
+FAILED = frozenset({"error", "fail", "runtime error", "skipped"})
 DATABASE = "dbt_dev"
 # A comment of GitHub has room for 65,536 characters.
 ROWS = 100
@@ -44,7 +45,7 @@ class NodeResult:
 
     @property
     def has_failed(self) -> bool:
-        return self.status not in PASSED
+        return self.status in FAILED
 
 
 def build(base: Path, project: Path) -> list[NodeResult]:
@@ -98,7 +99,7 @@ def _node_result(result: Any) -> NodeResult:
         kind=str(result.node.resource_type),
         status=str(result.status),
         seconds=result.execution_time,
-        message=(result.message or "") if str(result.status) not in PASSED else "",
+        message=(result.message or "") if str(result.status) in FAILED else "",
     )
 
 

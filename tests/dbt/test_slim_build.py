@@ -17,6 +17,13 @@ from tests.repository.files import ROOT
 
 MODEL = "models/marts/fct_product_sales.sql"
 SECONDS = 120
+EXPOSURE = """
+exposures:
+  - name: dashboard
+    type: dashboard
+    owner: {name: readers}
+    depends_on: [ref('fct_product_sales')]
+"""
 
 
 @dataclass(frozen=True)
@@ -78,9 +85,11 @@ def test_a_change_builds_its_model_and_what_is_below_over_what_the_base_has(
 ) -> None:
     model = change / MODEL
     model.write_text(model.read_text("utf-8").replace("sum(", "2 * sum("), "utf-8")
+    (change / "models" / "exposures.yml").write_text(EXPOSURE, "utf-8")
     built = slim_build(base, change)
     assert built.status == 0
     assert sorted(built.nodes) == [
+        ("dashboard", "no-op"),
         ("fct_product_sales", "success"),
         ("unique_fct_product_sales_product_id", "pass"),
     ]
