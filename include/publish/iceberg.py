@@ -47,6 +47,9 @@ from include.publish.versions import PublishedVersions
 
 log = logging.getLogger(__name__)
 
+# Of a change; from there on everything is written anew, for its keys would not fit into memory.
+CHANGE_ROWS = 500_000
+
 # Properties in the summary of a snapshot.
 VERSION = "vending.version"
 LAYOUT = "vending.layout"
@@ -119,6 +122,8 @@ class IcebergSink:
         if follows is not None:
             with self._versions.lake.local_paths([self._versions.key(follows.version)]) as (old,):
                 self.digests.compare(old, path)
+            if max(self.digests.counted("upserts"), self.digests.counted("stale")) > CHANGE_ROWS:
+                follows = None
         # Before the commit, so that whatever version the table has, its file is there.
         self._versions.keep(wanted.version, path)
         if follows is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 from include.cloudflare.iceberg import explained
+from include.publish.digests import parts
 from include.publish.iceberg import current_snapshot, mart_digests
 from include.publish.iceberg_files import current_files, read_file
 from include.publish.iceberg_schema import iceberg_table
@@ -42,21 +43,27 @@ def verify_iceberg_table(services: Services, mart: PublishedMart) -> str:
             connection.unregister("file_rows")
     here = f"SELECT key, digest, more FROM {text(str(path))}"
     there = "SELECT key, digest, more FROM edge_rows"
-    # ALL: a row that is there twice is one too many.
-    missing, example = _counted(services, f"{here} EXCEPT ALL {there}")
-    surplus, other = _counted(services, f"{there} EXCEPT ALL {here}")
+    rows = connection.execute("SELECT count(*) FROM edge_rows").fetchall()[0][0]
+    missing, example = _differing(services, here, there, rows)
+    surplus, other = _differing(services, there, here, rows)
     if missing or surplus:
         raise PublishError(
             f"{mart.name} in Iceberg lacks {missing} rows of the mart and has {surplus} that the "
             f"mart has not, such as {example or other}; run publish_cloudflare, and if that "
             "changes nothing drop the table and run it again."
         )
-    rows = connection.execute("SELECT count(*) FROM edge_rows").fetchall()[0][0]
     return f"{mart.name} in Iceberg holds the mart's {rows} rows."
 
 
-def _counted(services: Services, query: str) -> tuple[int, str | None]:
-    found = services.reader.connection.execute(
-        f"SELECT count(*), any_value(key) FROM ({query})"
-    ).fetchone()
-    return found or (0, None)
+def _differing(services: Services, these: str, those: str, rows: int) -> tuple[int, str | None]:
+    """How many of these rows are not among those, and the key of one."""
+    differing, example = 0, None
+    for part in parts(rows):
+        # ALL: a row that is there twice is one too many.
+        found = services.reader.connection.execute(
+            f"SELECT count(*), any_value(key) FROM "
+            f"({these} WHERE {part} EXCEPT ALL {those} WHERE {part})"
+        ).fetchall()[0]
+        differing += found[0]
+        example = example or found[1]
+    return differing, example

@@ -269,6 +269,20 @@ def test_without_its_version_file_everything_is_written_again_in_one_snapshot(
     assert_equals_mart(catalog, made)
 
 
+def test_a_change_is_compared_in_parts_and_one_of_most_rows_writes_everything(
+    catalog: LocalCatalog, made: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("include.publish.digests.PART_ROWS", 7)
+    monkeypatch.setattr("include.publish.iceberg.CHANGE_ROWS", 20)
+    publish_iceberg(made, catalog)
+    made.execute("UPDATE MART SET units = -1 WHERE units < 20", "DELETE FROM MART WHERE units = 50")
+    assert publish_iceberg(made, catalog).how == "replaced"
+    made.execute("UPDATE MART SET units = -2 WHERE units = -1 AND machine_id < 'M000015'")
+    outcome = publish_iceberg(made, catalog)
+    assert (outcome.how, outcome.upserted, outcome.deleted) == ("changed", 15, 0)
+    assert_equals_mart(catalog, made)
+
+
 def test_what_somebody_else_wrote_is_replaced(catalog: LocalCatalog, tmp_path: Path) -> None:
     made = warehouse(tmp_path, "sold", 100, iceberg=IcebergSpec(key=KEY))
     publish_iceberg(made, catalog)
