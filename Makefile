@@ -11,9 +11,11 @@ PARITY := tests/parity
 
 # Of the simulated fleet: MACHINES (default 50), DAYS (90), SEED (7), FAULTS and API_FAULTS (none,
 # all, or names); DATA=completejourney takes a year of real retail transactions instead.
+# PUBLISH=local publishes the marts to a Cloudflare on this machine.
 OPTIONS := $(if $(DATA),--data $(DATA)) $(if $(MACHINES),--machines $(MACHINES)) \
 	$(if $(DAYS),--days $(DAYS)) $(if $(SEED),--seed $(SEED)) \
-	$(if $(FAULTS),--faults $(FAULTS)) $(if $(API_FAULTS),--api-faults $(API_FAULTS))
+	$(if $(FAULTS),--faults $(FAULTS)) $(if $(API_FAULTS),--api-faults $(API_FAULTS)) \
+	$(if $(PUBLISH),--publish $(PUBLISH))
 
 .DEFAULT_GOAL := help
 .PHONY: help env run up down rebuild manifest contract contracts detokenise test test-full parity lint bench clean clean-all
@@ -21,7 +23,7 @@ OPTIONS := $(if $(DATA),--data $(DATA)) $(if $(MACHINES),--machines $(MACHINES))
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1@/p' $(MAKEFILE_LIST) | awk -F@ '{printf "  %-12s %s\n", $$1, $$2}'
-	@echo "  Variables of run and up: DATA, MACHINES, DAYS, SEED, FAULTS, API_FAULTS."
+	@echo "  Variables of run and up: DATA, MACHINES, DAYS, SEED, FAULTS, API_FAULTS, PUBLISH."
 
 env: $(STAMP) ## Make or update the environment, .venv; every target does when needed
 

@@ -5,7 +5,7 @@ The results are printed, and kept in benchmarks/results.json and benchmarks/RESU
 
 import sys
 
-from benchmarks import conform, iceberg, local_run, masking, transform
+from benchmarks import conform, edge_worker, iceberg, local_run, masking, publish_d1, transform
 from benchmarks.results import keep, show
 
 BENCHMARKS = (
@@ -14,6 +14,8 @@ BENCHMARKS = (
     conform.measure,
     masking.measure,
     iceberg.measure,
+    publish_d1.measure,
+    edge_worker.measure,
 )
 
 

@@ -6,7 +6,8 @@ left.
 - **Inputs**: the published marts in the readers' copy of the warehouse; D1, KV and Iceberg.
 - **Outputs**: its verdict; Iceberg tables of fewer files and snapshots; tables of unfinished
   publications are dropped from D1.
-- **Schedule**: daily at 09:30 UTC where `VENDING_CLOUDFLARE_CONNECTION` is set, else by hand.
+- **Schedule**: daily at 09:30 UTC in staging and prod where `VENDING_CLOUDFLARE_CONNECTION` is set,
+  else by hand.
 - **Owner**: data-platform.
 
 ## Tasks

@@ -5,8 +5,8 @@ changed is written, and readers see the version before or the new one, never hal
 
 - **Inputs**: the marts with `meta.publish` in their YAML, from the readers' copy of the warehouse.
 - **Outputs**: their tables in D1 and the table `publications`; their pairs in KV and the key
-  `pipeline/state`; a snapshot of their Iceberg tables; what was published last, below `published/`
-  in the lake.
+  `pipeline/state`; a snapshot of their Iceberg tables; sites of Pages; what was published last,
+  below `published/` in the lake.
 - **Schedule**: when every published mart has a new event, so after each run of `transform`. By hand
   where `VENDING_CLOUDFLARE_CONNECTION` is not set.
 - **Parameter** `roll_back`: a mart whose pairs in KV go back to the version before. They stay there
@@ -18,6 +18,7 @@ changed is written, and readers see the version before or the new one, never hal
 One for each mart and sink, such as `d1.fct_machine_health`, in the pool `cloudflare`, of which each
 slot owns a quarter of Cloudflare's 1,200 requests in five minutes. Each logs one sentence: what it
 found, sent and deleted. Tasks of Iceberg are skipped where the connection names no catalog.
+`pages.<project>` deploys a folder of `include/publish/sites.yaml`, if it has changed.
 `publish_state` writes which versions are published now.
 
 ## When it fails
@@ -39,7 +40,12 @@ readers see the version before; a task that finds its version published writes n
 from airflow.sdk import Param, dag
 
 from include.dag_defaults import Impact, Layer, dag_arguments
-from include.publish.tasks import publish_marts_to_sinks, publish_schedule, publish_state
+from include.publish.tasks import (
+    deploy_sites_to_pages,
+    publish_marts_to_sinks,
+    publish_schedule,
+    publish_state,
+)
 from include.settings import current_settings
 
 settings = current_settings()
@@ -53,7 +59,7 @@ settings = current_settings()
     **dag_arguments(layer=Layer.PUBLISH, impact=Impact.MEDIUM),
 )
 def publish_cloudflare() -> None:
-    publish_state(publish_marts_to_sinks(settings))
+    publish_state(publish_marts_to_sinks(settings), deploy_sites_to_pages(settings))
 
 
 publish_cloudflare()

@@ -9,6 +9,7 @@ may do it while it is parsed.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import lru_cache
@@ -21,6 +22,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 CODE_ROOT = Path(__file__).resolve().parents[1]
 
 BUSINESS_TIME_ZONE = "Asia/Tokyo"
+
+# As `npm install` in deploy/cloudflare leaves it.
+_MODULES = CODE_ROOT / "deploy" / "cloudflare" / "node_modules"
+WRANGLER = (
+    str(_MODULES / "node" / "bin" / "node"),
+    str(_MODULES / "wrangler" / "bin" / "wrangler.js"),
+)
 
 C = TypeVar("C", bound=StrEnum)
 
@@ -164,6 +172,8 @@ class Settings(_Frozen):
     cloudflare_connection_id: str | None = None
     # None: the lake is not copied.
     lake_copy: ObjectLakeSettings | None = None
+    # What deploys to Cloudflare Pages; it needs Node.
+    wrangler_command: tuple[str, ...] = WRANGLER
 
     @property
     def dbt_target(self) -> str:
@@ -226,6 +236,10 @@ class _Variables:
 
     def optional(self, name: str) -> str | None:
         return self._source.get(name) or None
+
+    def command(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        value = self._source.get(name)
+        return tuple(shlex.split(value)) if value else default
 
     def choice(self, name: str, choices: type[C], default: C) -> C:
         value = self._source.get(name) or default.value
@@ -298,6 +312,7 @@ def _dev(variables: _Variables) -> Settings:
         slack_connection_id="slack",
         cloudflare_connection_id=variables.optional("VENDING_CLOUDFLARE_CONNECTION"),
         lake_copy=_lake_copy(variables),
+        wrangler_command=variables.command("VENDING_WRANGLER", WRANGLER),
     )
 
 
@@ -351,6 +366,7 @@ def _cloud(
         slack_connection_id="slack",
         cloudflare_connection_id=variables.optional("VENDING_CLOUDFLARE_CONNECTION"),
         lake_copy=_lake_copy(variables),
+        wrangler_command=variables.command("VENDING_WRANGLER", WRANGLER),
         sns_topic_arn=variables.optional("VENDING_SNS_TOPIC_ARN"),
     )
 

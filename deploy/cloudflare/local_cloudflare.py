@@ -68,6 +68,23 @@ def is_installed() -> bool:
 @contextmanager
 def running_cloudflare(folder: Path) -> Iterator[LocalCloudflare]:
     """Run it with its data below ``folder`` until the block ends. Raises LocalCloudflareError."""
+    process, cloudflare = _start(folder, stays=False)
+    try:
+        yield cloudflare
+    finally:
+        _stop(process)
+
+
+def start_staying(folder: Path) -> LocalCloudflare:
+    """Start one that outlives this process. Raises LocalCloudflareError.
+
+    It leads a session of its own and ends on SIGTERM to its pid.
+    """
+    _, cloudflare = _start(folder, stays=True)
+    return cloudflare
+
+
+def _start(folder: Path, *, stays: bool) -> tuple[subprocess.Popen[str], LocalCloudflare]:
     if not is_installed():
         raise LocalCloudflareError(
             "There is no local Cloudflare; run npm install --prefix deploy/cloudflare --no-save."
@@ -78,25 +95,26 @@ def running_cloudflare(folder: Path) -> Iterator[LocalCloudflare]:
     log = folder / "cloudflare.log"
     with log.open("w") as errors:
         process = subprocess.Popen(
-            [str(NODE), str(HERE / "local" / "server.mjs"), str(folder)],
+            [
+                *(str(NODE), str(HERE / "local" / "server.mjs"), str(folder)),
+                *(["--stays"] if stays else []),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
             cwd=HERE,
             env={**os.environ, **{f"LOCAL_{name}": value for name, value in given.items()}},
+            start_new_session=stays,
         )
     try:
         addresses = json.loads(_first_line(process, log))
-        yield LocalCloudflare(
-            **addresses,
-            token=token,
-            edge_token=edge_token,
-            s3_secret=s3_secret,
-            pid=process.pid,
-        )
-    finally:
-        _stop(process)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    secrets = {"token": token, "edge_token": edge_token, "s3_secret": s3_secret}
+    return process, LocalCloudflare(**addresses, **secrets, pid=process.pid)
 
 
 def _first_line(process: subprocess.Popen[str], log: Path) -> str:

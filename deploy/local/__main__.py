@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from deploy.local.commands import Request, down, run, up
+from deploy.local.commands import Publish, Request, down, run, up
 from deploy.local.errors import LocalError
 from deploy.local.layout import REPOSITORY, Layout
 from deploy.local.preparation import Data, Fleet
@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--faults", help="none, all, or names that `python -m simulator` knows")
     parser.add_argument("--api-faults", help="the same for the vendor API")
+    parser.add_argument("--publish", type=Publish, choices=list(Publish))
     parser.add_argument("--data-dir", type=Path, default=REPOSITORY / "data")
     parser.add_argument("--airflow-home", type=Path, default=REPOSITORY / ".airflow")
     return parser
@@ -52,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
 def _request(options: argparse.Namespace) -> Request:
     fleet = Fleet(options.machines, options.days, options.seed, options.faults, options.api_faults)
     layout = Layout(options.data_dir.resolve(), options.airflow_home.resolve())
-    return Request(layout, options.data, fleet)
+    return Request(layout, options.data, fleet, options.publish)
 
 
 if __name__ == "__main__":

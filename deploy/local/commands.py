@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from rich.console import Console
 
+from deploy.cloudflare.local_cloudflare import LocalCloudflare
 from deploy.local.airflow_api import USER, AirflowApi, read_password
 from deploy.local.airflow_env import preparation_environment
+from deploy.local.edge import edge_environment, end_edge, find_edge, show_edge, start_edge
 from deploy.local.errors import LocalError
-from deploy.local.follow import DAG_IDS, INGEST_APIS, INGEST_FILES, TRANSFORM, Round
+from deploy.local.follow import DAG_IDS, INGEST_APIS, INGEST_FILES, PUBLISH, TRANSFORM, Round
 from deploy.local.layout import Layout
 from deploy.local.preparation import Data, Fleet, Preparation, build_manifest, write_files
 from deploy.local.progress import Alerts, View
@@ -35,6 +38,12 @@ START_PATIENCE_SECONDS = 180.0
 STEP_SECONDS = 0.1
 
 
+class Publish(StrEnum):
+    """Where the marts are published."""
+
+    LOCAL = "local"
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a person asked for on the command line."""
@@ -42,6 +51,7 @@ class Request:
     layout: Layout
     data: Data
     fleet: Fleet
+    publish: Publish | None = None
 
 
 def run(request: Request, console: Console) -> int:
@@ -51,14 +61,17 @@ def run(request: Request, console: Console) -> int:
     started_at = datetime.now(UTC)
     with only_one(layout):
         running = find_staying(layout)
-        if running is not None:
-            view.say(f"Using the Airflow that is up on port {running.api_port}.")
-            this_round = _round_on_running_stack(request, running, view)
-        else:
-            this_round = _round_on_own_stack(request, view)
+        with _edge(request, running, view) as edge:
+            if running is not None:
+                view.say(f"Using the Airflow that is up on port {running.api_port}.")
+                this_round = _round_on_running_stack(request, running, view)
+            else:
+                this_round = _round_on_own_stack(request, view, edge)
         result = summarise(layout, this_round.progress, started_at, view.elapsed)
         write_json(result, layout.run_summary)
     show(result, layout, console)
+    if edge is not None and this_round.has_succeeded:
+        show_edge(edge, console)
     return 0 if this_round.has_succeeded else 1
 
 
@@ -71,7 +84,10 @@ def up(request: Request, console: Console) -> int:
         if running is not None:
             console.print(f"Airflow is up already: {_login(layout, running)}", soft_wrap=True)
             return 0
-        with _own_stack(request, view, stays=True) as ready:
+        with (
+            _edge(request, running, view) as edge,
+            _own_stack(request, view, edge, stays=True) as ready,
+        ):
             ready.files.wait()
             ready.stack.keep()
             running = ready.stack.state
@@ -88,7 +104,8 @@ def down(request: Request, console: Console) -> int:
     with only_one(layout):
         was_up = find_staying(layout) is not None
         end(layout)
-    console.print("Airflow is stopped." if was_up else "Nothing is up, so nothing is stopped.")
+        was_up |= end_edge(layout)
+    console.print("All is stopped." if was_up else "Nothing is up, so nothing is stopped.")
     return 0
 
 
@@ -101,9 +118,35 @@ class _Ready:
     files: Preparation
 
 
-def _round_on_own_stack(request: Request, view: View) -> Round:
-    with _own_stack(request, view, stays=False) as ready:
-        this_round = _play(ready.api, ready.files, view, ready.stack.check)
+@contextmanager
+def _edge(
+    request: Request, running: StackState | None, view: View
+) -> Iterator[LocalCloudflare | None]:
+    """The local Cloudflare that a command publishes to, started if it is not up.
+
+    It stays up, unless the command that started it is interrupted or breaks off.
+    """
+    if request.publish is None:
+        yield None
+        return
+    is_up = find_edge(request.layout) is not None
+    if running is not None and not (running.publishes and is_up):
+        raise LocalError(
+            "The Airflow that is up does not publish: `make down`, then `make up PUBLISH=local`."
+        )
+    if not is_up:
+        view.say("Starting the local Cloudflare.")
+    try:
+        yield start_edge(request.layout)
+    except BaseException:
+        if not is_up:
+            end_edge(request.layout)
+        raise
+
+
+def _round_on_own_stack(request: Request, view: View, edge: LocalCloudflare | None) -> Round:
+    with _own_stack(request, view, edge, stays=False) as ready:
+        this_round = _play(ready.api, ready.files, view, ready.stack.check, request.publish)
         view.say("All runs are over; stopping Airflow.")
     return this_round
 
@@ -123,14 +166,23 @@ def _round_on_running_stack(request: Request, running: StackState, view: View) -
             raise LocalError(
                 f"There is a run at work already, {names}: wait for it, or end it in the UI."
             )
-        return _play(api, files, view, lambda: None)
+        return _play(api, files, view, lambda: None, request.publish)
 
 
-def _play(api: AirflowApi, files: Preparation, view: View, check: Callable[[], None]) -> Round:
+def _play(
+    api: AirflowApi,
+    files: Preparation,
+    view: View,
+    check: Callable[[], None],
+    publish: Publish | None,
+) -> Round:
     for dag_id in DAG_IDS:
         api.unpause(dag_id)
     api.forget_queued_assets(TRANSFORM)
-    this_round = Round(api)
+    if publish is not None:
+        api.unpause(PUBLISH)
+        api.forget_queued_assets(PUBLISH)
+    this_round = Round(api, publishes=publish is not None)
     this_round.trigger(INGEST_APIS)
     files.wait()
     this_round.trigger(INGEST_FILES)
@@ -139,14 +191,18 @@ def _play(api: AirflowApi, files: Preparation, view: View, check: Callable[[], N
 
 
 @contextmanager
-def _own_stack(request: Request, view: View, *, stays: bool) -> Iterator[_Ready]:
+def _own_stack(
+    request: Request, view: View, edge: LocalCloudflare | None, *, stays: bool
+) -> Iterator[_Ready]:
     """Everything started and ready; stopped in the end, unless it is to be kept."""
     layout = request.layout
     if read_state(layout.stack_state) is not None:
         view.say("The last Airflow here was killed; ending what is left of it.")
         end(layout)
     with ExitStack() as cleanup:
-        stack = Stack(layout, stays=stays, simulates=_simulated(request))
+        settings = None if edge is None else edge_environment(edge)
+        simulates = _simulated(request)
+        stack = Stack(layout, stays=stays, simulates=simulates, settings=settings)
         cleanup.callback(stack.stop)
         stack.start()
         view.say("Starting Airflow.")

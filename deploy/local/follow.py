@@ -1,4 +1,6 @@
-"""Following the runs of one round: both ingests, and the transform that their assets start."""
+"""Following the runs of one round: both ingests, the transform that their assets start, and the
+publication that its marts start where there is a Cloudflare.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,13 @@ from deploy.local.errors import LocalError
 INGEST_FILES = "ingest_files"
 INGEST_APIS = "ingest_apis"
 TRANSFORM = "transform"
+PUBLISH = "publish_cloudflare"
 DAG_IDS = (INGEST_FILES, INGEST_APIS, TRANSFORM)
+# Started by assets, each by those of the ones before it.
+FOLLOWING = (TRANSFORM, PUBLISH)
 
 POLL_SECONDS = 1.0
-TRANSFORM_PATIENCE_SECONDS = 60.0
+ASSET_PATIENCE_SECONDS = 60.0
 # A change is dated before it is committed.
 OVERLAP = timedelta(seconds=5)
 
@@ -61,13 +66,18 @@ class Progress:
 
 
 class Round:
-    """Three runs, read again and again until they are over."""
+    """Three runs, or four with a publication, read again and again until they are over."""
 
-    def __init__(self, api: AirflowApi) -> None:
+    def __init__(self, api: AirflowApi, *, publishes: bool = False) -> None:
         self._api = api
-        self._progress = {dag_id: Progress(dag_id) for dag_id in DAG_IDS}
-        self._earlier_transforms = {run.run_id for run in api.runs([TRANSFORM])}
-        self._ingested_at: float | None = None
+        dag_ids = (*DAG_IDS, PUBLISH) if publishes else DAG_IDS
+        self._progress = {dag_id: Progress(dag_id) for dag_id in dag_ids}
+        self._earlier = {
+            dag_id: {run.run_id for run in api.runs([dag_id])}
+            for dag_id in FOLLOWING
+            if dag_id in dag_ids
+        }
+        self._awaited_since: dict[str, float] = {}
 
     @property
     def progress(self) -> list[Progress]:
@@ -90,24 +100,31 @@ class Round:
     def is_over(self) -> bool:
         """Whether nothing more will happen.
 
-        Raises LocalError when both ingests succeeded and no transform follows.
+        Raises LocalError when what should follow a run that succeeded does not start.
         """
-        ingests = [self._progress[INGEST_FILES], self._progress[INGEST_APIS]]
-        if not all(ingest.run and ingest.run.is_over for ingest in ingests):
+        before = [self._progress[INGEST_FILES], self._progress[INGEST_APIS]]
+        if not all(ingest.run and ingest.run.is_over for ingest in before):
             return False
-        transform = self._progress[TRANSFORM].run
-        if transform is not None:
-            return transform.is_over
-        if not all(ingest.state == SUCCEEDED for ingest in ingests):
-            return True
-        self._ingested_at = self._ingested_at or time.monotonic()
-        if time.monotonic() - self._ingested_at > TRANSFORM_PATIENCE_SECONDS:
+        for dag_id in self._earlier:
+            if not all(progress.state == SUCCEEDED for progress in before):
+                return True
+            following = self._progress[dag_id]
+            if following.run is None:
+                self._require_soon(dag_id)
+                return False
+            if not following.run.is_over:
+                return False
+            before = [following]
+        return True
+
+    def _require_soon(self, dag_id: str) -> None:
+        since = self._awaited_since.setdefault(dag_id, time.monotonic())
+        if time.monotonic() - since > ASSET_PATIENCE_SECONDS:
             raise LocalError(
-                f"Both ingests succeeded, but {TRANSFORM} did not start within "
-                f"{TRANSFORM_PATIENCE_SECONDS:.0f} s: look in the UI (`make up`) which raw asset "
-                "has no new event."
+                f"Everything before {dag_id} succeeded, but it did not start within "
+                f"{ASSET_PATIENCE_SECONDS:.0f} s: look in the UI (`make up`) which asset that it "
+                "waits for has no new event."
             )
-        return False
 
     def follow(self, check: Callable[[], None]) -> Iterator[list[Progress]]:
         """Yield the state of things about once a second until all is over.
@@ -122,9 +139,9 @@ class Round:
                 time.sleep(POLL_SECONDS)
 
     def _find(self, dag_id: str) -> DagRun | None:
-        if dag_id != TRANSFORM:
+        if dag_id not in self._earlier:
             return None
-        new = [r for r in self._api.runs([dag_id]) if r.run_id not in self._earlier_transforms]
+        new = [r for r in self._api.runs([dag_id]) if r.run_id not in self._earlier[dag_id]]
         return new[-1] if new else None
 
     def _read(self, before: Progress, run: DagRun) -> Progress:

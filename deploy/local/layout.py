@@ -78,5 +78,10 @@ class Layout:
         return self.airflow_home / "stack.json"
 
     @property
+    def edge_state(self) -> Path:
+        """The local Cloudflare that is up, with its tokens."""
+        return self.airflow_home / "edge.json"
+
+    @property
     def lock(self) -> Path:
         return self.airflow_home / "lock"

@@ -7,17 +7,13 @@ import json
 import os
 import secrets
 import shlex
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-
-import psutil
 
 from deploy.local.airflow_env import (
     Addresses,
@@ -25,15 +21,15 @@ from deploy.local.airflow_env import (
     airflow_environment,
     write_airflow_config,
 )
+from deploy.local.edge import CONNECTION_VARIABLE
 from deploy.local.errors import LocalError
 from deploy.local.layout import REPOSITORY, Layout
 from deploy.local.ports import LOOPBACK, free_ports, is_free
 from deploy.local.preparation import Fleet
+from deploy.local.processes import created_at, end_session, is_alive
 from deploy.local.supervisor import GO, GRACE_SECONDS
 
 PREFERRED_PORT = 8080
-# Start times come from the kernel's clock ticks: the same process always shows the same one.
-SAME_START_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +38,14 @@ class StackState:
 
     ``created`` is the supervisor's start time in seconds since the epoch: a process id alone may
     by now belong to somebody else's process. ``stays`` tells `make up` from a run, which ends with
-    the command that started it.
+    the command that started it. ``publishes`` tells whether it publishes to the local Cloudflare.
     """
 
     pid: int
     created: float
     api_port: int
     stays: bool
+    publishes: bool = False
 
     @property
     def address(self) -> str:
@@ -56,12 +53,7 @@ class StackState:
 
     @property
     def is_alive(self) -> bool:
-        try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.created) < SAME_START_SECONDS
-            return same and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False
+        return is_alive(self.pid, self.created)
 
 
 def read_state(path: Path) -> StackState | None:
@@ -73,6 +65,7 @@ def read_state(path: Path) -> StackState | None:
             created=float(raw["created"]),
             api_port=int(raw["api_port"]),
             stays=bool(raw["stays"]),
+            publishes=bool(raw.get("publishes")),
         )
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
@@ -144,8 +137,9 @@ class Stack:
     def state(self) -> StackState:
         """What others need to find this stack; to be asked for while it runs."""
         assert self._process is not None
-        created = psutil.Process(self._process.pid).create_time()
-        return StackState(self._process.pid, created, self._addresses.api, self._stays)
+        created = created_at(self._process.pid)
+        publishes = CONNECTION_VARIABLE in self._settings
+        return StackState(self._process.pid, created, self._addresses.api, self._stays, publishes)
 
     @property
     def logs(self) -> Path:
@@ -208,7 +202,8 @@ def end(layout: Layout) -> None:
     """End the stack that the state file names, if it still runs, and forget it."""
     state = read_state(layout.stack_state)
     if state is not None and state.is_alive:
-        _end_session(state)
+        # The supervisor ends its children in two steps of grace.
+        end_session(state.pid, state.created, 2 * GRACE_SECONDS + 2)
     layout.stack_state.unlink(missing_ok=True)
 
 
@@ -223,17 +218,6 @@ def _needs_migration(layout: Layout) -> bool:
     except FileNotFoundError:
         return True
     return done != version("apache-airflow-core") or not layout.metadata_database.exists()
-
-
-def _end_session(state: StackState) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(state.pid, signal.SIGTERM)
-    deadline = time.monotonic() + 2 * GRACE_SECONDS + 2
-    while state.is_alive and time.monotonic() < deadline:
-        time.sleep(0.05)
-    # The supervisor leads a session of its own; what it left behind is still in its group.
-    with suppress(ProcessLookupError):
-        os.killpg(state.pid, signal.SIGKILL)
 
 
 def _addresses(*, prefers_8080: bool) -> Addresses:

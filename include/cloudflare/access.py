@@ -34,7 +34,8 @@ class IcebergAccess(BaseModel):
 class CloudflareAccess(BaseModel):
     """One account and the services in it that this environment publishes to.
 
-    ``base_url`` of None is Cloudflare's own. A service whose id is None is not published to.
+    ``base_url`` of None is Cloudflare's own. A service whose id is None is not published to; the
+    cache of ``zone_id`` is what shows the sites of Pages.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,6 +47,7 @@ class CloudflareAccess(BaseModel):
     d1_database_bytes: int = Field(default=D1_DATABASE_BYTES, gt=0)
     kv_namespace_id: str | None = None
     iceberg: IcebergAccess | None = None
+    zone_id: str | None = None
     requests_per_window: int = Field(default=REQUESTS_PER_WINDOW, ge=8)
 
 

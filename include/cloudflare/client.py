@@ -44,7 +44,7 @@ def open_cloudflare(access: CloudflareAccess) -> Iterator[Cloudflare]:
     with httpx.Client(transport=transport, timeout=TIMEOUT) as http_client:
         yield Cloudflare(
             api_token=access.token,
-            base_url=_api_root(access.base_url),
+            base_url=api_root(access.base_url),
             http_client=http_client,
             max_retries=0,
         )
@@ -124,6 +124,6 @@ def _describe(answer: httpx.Response | httpx.TransportError) -> str:
     return f"did not answer ({type(answer).__name__})"
 
 
-def _api_root(base_url: str | None) -> str | None:
-    # None is the SDK's default, the public API.
+def api_root(base_url: str | None) -> str | None:
+    """The address that the paths of the API follow; None is Cloudflare's own."""
     return None if base_url is None else f"{base_url.rstrip('/')}/client/v4"

@@ -79,7 +79,17 @@ class D1Sink:
         self._versions = versions
         self._size_limit = size_limit
         self._relation = reader.relation(mart)
-        self._digests = RowDigests(reader, self._relation, self._table.row_key, self._table.row)
+        # Where a row is in the indexes, beside its digest.
+        self._place = f"md5_number_lower({self._table.row_indexed})"
+        self._digests = RowDigests(
+            reader,
+            self._relation,
+            self._table.row_key,
+            self._table.row,
+            (("place", self._place),),
+        )
+        # In bytes, known once the rows have been read.
+        self._largest_row = ROW_BYTES
 
     def publish(self) -> Outcome:
         """Bring the table to the mart's rows.
@@ -103,13 +113,16 @@ class D1Sink:
         return outcome
 
     def _bring(self, wanted: Publication, published: Publication | None, path: Path) -> Outcome:
-        delta = published is not None and self._can_follow(published)
-        changes = self._compare(published.version, path) if published and delta else None
+        if published is None or not self._can_follow(published):
+            self._keep(wanted, path)
+            return self._replace(wanted)
+        self._compare(published.version, path)
+        self._keep(wanted, path)
+        return self._apply(wanted, published)
+
+    def _keep(self, wanted: Publication, path: Path) -> None:
         # Before D1 knows of the version, so that whatever version D1 has, its file is there.
         self._versions.keep(wanted.version, path)
-        if published is None or changes is None:
-            return self._replace(wanted)
-        return self._apply(wanted, published, changes)
 
     def _can_follow(self, published: Publication) -> bool:
         return published.layout == self._layout and self._versions.has(published.version)
@@ -125,6 +138,7 @@ class D1Sink:
                 f"{self._mart.name} has a row of {largest} bytes and D1 takes {ROW_BYTES}; "
                 "publish less of it."
             )
+        self._largest_row = largest or 0
 
     def _check_values(self) -> None:
         for column in self._table.columns:
@@ -160,7 +174,7 @@ class D1Sink:
         # indexes are unique in a database.
         beside = f"{self._mart.name}__{wanted.version}__{uuid4().hex[:8]}"
         insert = insert_into(beside, self._table.column_names)
-        short = f"strlen({self._table.row}) <= {widest_row(insert)}"
+        short = self._short(insert)
         written = self._import(
             [
                 *self._drop_what_lies_beside(),
@@ -169,7 +183,7 @@ class D1Sink:
                 *self._table.create_indexes(beside),
             ]
         )
-        wide = self._bound_rows(insert, self._relation, f"NOT ({short})")
+        wide = self._bound_rows(insert, f"NOT ({short})")
         for batch in _requests(wide):
             written += self._database.run(batch).rows_written
         self._require_count(beside, wanted.row_count)
@@ -195,66 +209,79 @@ class D1Sink:
 
     # ---- afterwards
 
-    def _compare(self, published: str, path: Path) -> str:
-        """Make the tables `upserts` and `gone`, both of keys; returns a condition on `upserts`."""
+    def _compare(self, published: str, path: Path) -> None:
+        """Make the tables `upserts` and `gone` of keys, and `stale`, which has places too."""
         with self._versions.lake.local_paths([self._versions.key(published)]) as (old,):
             self._digests.compare(old, path)
-        return f"{self._table.row_key} IN (SELECT key FROM upserts)"
 
-    def _apply(self, wanted: Publication, published: Publication, changed: str) -> Outcome:
-        name = self._mart.name
-        guard = _move_on(name, published.version, wanted)
-        upsert = insert_into(name, self._table.column_names, self._table.on_conflict)
-        delete = delete_from(name, names(self._table.key))
-        small = self._small_change(changed, upsert, delete)
+    def _apply(self, wanted: Publication, published: Publication) -> Outcome:
+        guard = _move_on(self._mart.name, published.version, wanted)
+        small = self._small_change()
         if small is not None:
             written = self._commit(wanted, [guard, *small])
         else:
-            written = self._apply_staged(wanted, guard, changed)
+            written = self._apply_staged(wanted, guard)
         upserts, gone = self._digests.counted("upserts"), self._digests.counted("gone")
         return self._outcome(wanted, "changed", upserts, gone, written)
 
-    def _small_change(self, changed: str, upsert: Around, delete: Around) -> list[Statement] | None:
+    def _small_change(self) -> list[Statement] | None:
         """The statements of a change that fits into one request, else None."""
         statements: list[Statement] = []
         room = REQUEST_BYTES
-        for statement in self._change_statements(changed, upsert, delete):
+        for statement in self._change_statements():
             room -= _size(statement)
             if room < 0:
                 return None
             statements.append(statement)
         return statements
 
-    def _change_statements(
-        self, changed: str, upsert: Around, delete: Around
-    ) -> Iterator[Statement]:
-        row = self._table.row
-        short = f"strlen({row}) <= {widest_row(upsert)}"
-        for sql in joined(self._rows("key", "gone", "true"), delete):
+    def _change_statements(self) -> Iterator[Statement]:
+        name, table = self._mart.name, self._table
+        for sql in joined(self._rows("key", "gone", "true"), delete_from(name, names(table.key))):
             yield Statement(sql)
-        for sql in joined(self._rows(row, self._relation, f"{changed} AND {short}"), upsert):
-            yield Statement(sql)
-        yield from self._bound_rows(upsert, self._relation, f"{changed} AND NOT ({short})")
+        for moves in (True, False):
+            upsert = insert_into(name, table.column_names, table.on_conflict(moves=moves))
+            for sql in self._literal_upserts(upsert, moves):
+                yield Statement(sql)
+            yield from self._bound_upserts(upsert, moves)
 
-    def _apply_staged(self, wanted: Publication, guard: Statement, changed: str) -> int:
-        name, key = self._mart.name, names(self._table.key)
-        fresh, gone = f"{name}__{wanted.version}__fresh", f"{name}__{wanted.version}__gone"
-        columns = self._table.column_names
-        insert = insert_into(fresh, columns)
-        short = f"strlen({self._table.row}) <= {widest_row(insert)}"
-        rows = self._rows(self._table.row, self._relation, f"{changed} AND {short}")
+    def _literal_upserts(self, around: Around, moves: bool) -> Iterator[str]:
+        condition = f"{self._is_upserted(moves)} AND {self._short(around)}"
+        return joined(self._rows(self._table.row, self._relation, condition), around)
+
+    def _bound_upserts(self, around: Around, moves: bool) -> Iterator[Statement]:
+        return self._bound_rows(
+            around, f"{self._is_upserted(moves)} AND NOT ({self._short(around)})"
+        )
+
+    def _is_upserted(self, moves: bool) -> str:
+        """A condition for the rows to write: those that move in an index, or the others."""
+        key = self._table.row_key
+        stays = f"({key}, {self._place}) IN (SELECT (key, place) FROM stale)"
+        return f"{key} IN (SELECT key FROM upserts) AND NOT {stays}" if moves else stays
+
+    def _apply_staged(self, wanted: Publication, guard: Statement) -> int:
+        name, table = self._mart.name, self._table
+        columns, key = table.column_names, names(table.key)
+        gone = f"{name}__{wanted.version}__gone"
+        # By whether their rows move in an index.
+        fresh = {
+            True: f"{name}__{wanted.version}__moved",
+            False: f"{name}__{wanted.version}__kept",
+        }
+        insert = {moves: insert_into(fresh[moves], columns) for moves in fresh}
         written = self._import(
             [
                 *self._drop_what_lies_beside(),
-                self._table.create(fresh),
-                f"CREATE TABLE {identifier(gone)} AS SELECT {key} FROM {identifier(fresh)}",
-                *joined(rows, insert),
+                *(table.create(fresh[moves]) for moves in fresh),
+                f"CREATE TABLE {identifier(gone)} AS SELECT {key} FROM {identifier(fresh[True])}",
                 *joined(self._rows("key", "gone", "true"), insert_into(gone, key)),
+                *(sql for moves in fresh for sql in self._literal_upserts(insert[moves], moves)),
             ]
         )
-        wide = self._bound_rows(insert, self._relation, f"{changed} AND NOT ({short})")
-        for batch in _requests(wide):
-            written += self._database.run(batch).rows_written
+        for moves in fresh:
+            for batch in _requests(self._bound_upserts(insert[moves], moves)):
+                written += self._database.run(batch).rows_written
         return written + self._commit(
             wanted,
             [
@@ -263,13 +290,16 @@ class D1Sink:
                     f"DELETE FROM {identifier(name)} WHERE ({key}) IN "
                     f"(SELECT {key} FROM {identifier(gone)})"
                 ),
-                # SQLite needs a WHERE to tell the upsert's ON from a join's.
-                Statement(
-                    f"INSERT INTO {identifier(name)} ({columns}) SELECT {columns} "
-                    f"FROM {identifier(fresh)} WHERE true {self._table.on_conflict}"
+                *(
+                    # SQLite needs a WHERE to tell the upsert's ON from a join's.
+                    Statement(
+                        f"INSERT INTO {identifier(name)} ({columns}) SELECT {columns} "
+                        f"FROM {identifier(fresh[moves])} WHERE true "
+                        f"{table.on_conflict(moves=moves)}"
+                    )
+                    for moves in fresh
                 ),
-                Statement(f"DROP TABLE {identifier(fresh)}"),
-                Statement(f"DROP TABLE {identifier(gone)}"),
+                *(Statement(f"DROP TABLE {identifier(each)}") for each in (gone, *fresh.values())),
             ],
         )
 
@@ -282,14 +312,20 @@ class D1Sink:
             while rows := cursor.fetchmany(CHUNK_ROWS):
                 yield from (row[0] for row in rows)
 
-    def _bound_rows(self, around: Around, relation: str, condition: str) -> Iterator[Statement]:
-        """A statement with bound values for each row that is too long for a literal."""
+    def _short(self, around: Around) -> str:
+        """A condition for rows that fit into a statement as literals; the others are bound."""
+        room = widest_row(around)
+        # Mostly all of them do, and the length of a row costs as much as the row.
+        return "true" if self._largest_row <= room else f"strlen({self._table.row}) <= {room}"
+
+    def _bound_rows(self, around: Around, condition: str) -> Iterator[Statement]:
+        """A statement with bound values for each row of a condition."""
         columns = self._table.columns
         marks = ", ".join("?" * len(columns))
         assert len(columns) <= PARAMETERS
         values = ", ".join(f"{column.value}" for column in columns)
         with self._reader.connection.cursor() as cursor:
-            cursor.execute(f"SELECT {values} FROM {relation} WHERE {condition}")
+            cursor.execute(f"SELECT {values} FROM {self._relation} WHERE {condition}")
             while row := cursor.fetchone():
                 yield Statement(f"{around.before}({marks}){around.after}", row)
 

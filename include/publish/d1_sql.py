@@ -111,21 +111,39 @@ class D1Table:
     @property
     def row_key(self) -> str:
         """DuckDB SQL for a row's key as SQLite writes it, without parentheses."""
-        by_name = {column.name: column for column in self.columns}
-        return _joined(by_name[name].literal for name in self.key)
+        return self._row_of(self.key)
+
+    @property
+    def row_indexed(self) -> str:
+        """DuckDB SQL for what a row has in the columns of indexes."""
+        return self._row_of(self._indexed) if self._indexed else "''"
 
     @property
     def column_names(self) -> str:
         return names(column.name for column in self.columns)
 
-    @property
-    def on_conflict(self) -> str:
-        """The end of an insert that replaces what has the same key."""
-        others = [column.name for column in self.columns if column.name not in self.key]
-        if not others:
+    def on_conflict(self, *, moves: bool) -> str:
+        """The end of an insert that replaces what has the same key.
+
+        SQLite writes the entry of an index again if a column of it is assigned, even the same
+        value; so only rows that move in an index have those assigned.
+        """
+        kept = self.key if moves else (*self.key, *self._indexed)
+        assigned = [column.name for column in self.columns if column.name not in kept]
+        if not assigned:
             return "ON CONFLICT DO NOTHING"
-        assignments = ", ".join(f"{identifier(n)} = excluded.{identifier(n)}" for n in others)
+        assignments = ", ".join(f"{identifier(n)} = excluded.{identifier(n)}" for n in assigned)
         return f"ON CONFLICT DO UPDATE SET {assignments}"
+
+    @property
+    def _indexed(self) -> tuple[str, ...]:
+        """The columns of indexes that a row of the same key may change."""
+        found = dict.fromkeys(name for columns in self.indexes for name in columns)
+        return tuple(name for name in found if name not in self.key)
+
+    def _row_of(self, chosen: Iterable[str]) -> str:
+        by_name = {column.name: column for column in self.columns}
+        return _joined(by_name[name].literal for name in chosen)
 
 
 def d1_table(mart: PublishedMart, spec: D1Spec) -> D1Table:
@@ -181,4 +199,4 @@ def _decimal(name: str, source: str, precision: int, scale: int) -> D1Column:
 
 
 def _joined(literals: Iterable[str]) -> str:
-    return " || ',' || ".join(f"({literal})" for literal in literals)
+    return f"concat_ws(',', {', '.join(literals)})"

@@ -36,10 +36,12 @@ class RowDigests:
         """Write the version file: key, digest in two numbers, the row's size in bytes, and kept."""
         kept = "".join(f", {sql} AS {identifier(name)}" for name, sql in self.kept)
         names = "".join(f", {identifier(name)}" for name, _ in self.kept)
+        # One MD5 as two numbers, since Parquet has no integer of 128 bits.
         self.reader.connection.execute(
-            f"COPY (SELECT key, md5_number_lower(row_text) AS digest, "
-            f"md5_number_upper(row_text) AS more, strlen(row_text) AS size{names} "
-            f"FROM (SELECT {self.key} AS key, {self.row} AS row_text{kept} FROM {self.relation})) "
+            "COPY (SELECT key, (number >> 64)::UBIGINT AS digest, "
+            f"(number & {2**64 - 1})::UBIGINT AS more, size{names} FROM (SELECT key, "
+            f"md5_number(row_text) AS number, strlen(row_text) AS size{names} "
+            f"FROM (SELECT {self.key} AS key, {self.row} AS row_text{kept} FROM {self.relation}))) "
             f"TO {text(str(path))} (FORMAT parquet, COMPRESSION zstd)"
         )
 

@@ -38,17 +38,22 @@ class MartReader:
     scratch: Path
 
     def relation(self, mart: PublishedMart) -> str:
-        """The mart's name in SQL. Raises PublishError if it has not been built."""
+        """The mart's rows in SQL, for a FROM. Raises PublishError if it has not been built."""
+        name = mart.table or mart.name
         known = self.connection.execute(
             "SELECT count(*) FROM information_schema.tables"
             " WHERE table_catalog = ? AND table_schema = ? AND table_name = ?",
-            [self.database, mart.schema, mart.name],
+            [self.database, mart.schema, name],
         ).fetchone()
         if known != (1,):
             raise PublishError(
                 f"The warehouse has no mart {mart.name}; run the DAG transform and try again."
             )
-        return f"{self.database}.{identifier(mart.schema)}.{identifier(mart.name)}"
+        schema = f"{self.database}.{identifier(mart.schema)}"
+        table = f"{schema}.{identifier(name)}"
+        if mart.rows is None:
+            return table
+        return f"(SELECT * FROM {table} WHERE {mart.rows.format(table=table, schema=schema)})"
 
 
 @contextmanager

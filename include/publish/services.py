@@ -9,15 +9,20 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from include.cloudflare.access import CloudflareAccess, cloudflare_access
+from include.cloudflare.cache import ZoneCache
 from include.cloudflare.client import open_cloudflare
 from include.cloudflare.d1 import D1Database
 from include.cloudflare.errors import CloudflareError
 from include.cloudflare.kv import KvNamespace
+from include.cloudflare.wrangler import Wrangler
 from include.lake import Lake, open_lake
 from include.publish.d1 import D1Sink
 from include.publish.kv import KvSink
 from include.publish.marts import MartReader, PublishError, open_marts
-from include.publish.spec import PublishedMart, Sink, published_mart, published_marts
+from include.publish.pages import PagesSink
+from include.publish.pipeline_tables import published_tables
+from include.publish.sites import load_sites
+from include.publish.spec import PublishedMart, PublishSpecError, Sink
 from include.publish.versions import PublishedVersions
 from include.settings import Settings
 from include.transform.manifest import Manifest, load_manifest
@@ -42,10 +47,14 @@ class Services:
 
     @property
     def marts(self) -> tuple[PublishedMart, ...]:
-        return published_marts(self.manifest)
+        return published_tables(self.manifest)
 
     def mart(self, name: str) -> PublishedMart:
-        return published_mart(self.manifest, name)
+        """Raises PublishSpecError if it is published no more."""
+        for mart in self.marts:
+            if mart.name == name:
+                return mart
+        raise PublishSpecError(f"The mart {name} has no meta.publish; start a new run of the DAG.")
 
     def d1(self) -> D1Database:
         return D1Database(self.client, self.access.account_id, self._id(Sink.D1))
@@ -105,12 +114,7 @@ class Services:
 @contextmanager
 def open_services(settings: Settings) -> Iterator[Services]:
     """Open all of it for one task. Raises CloudflareError, PublishError or ManifestError."""
-    if settings.cloudflare_connection_id is None:
-        raise CloudflareError(
-            "Nothing says where to publish; set VENDING_CLOUDFLARE_CONNECTION to the Airflow "
-            "connection of Cloudflare (docs/cloudflare.md)."
-        )
-    access = cloudflare_access(settings.cloudflare_connection_id)
+    access = _access(settings)
     manifest = load_manifest(settings.dbt_manifest_path)
     lake = open_lake(settings.lake)
     with (
@@ -119,3 +123,28 @@ def open_services(settings: Settings) -> Iterator[Services]:
         open_cloudflare(access) as client,
     ):
         yield Services(access, client, reader, lake, manifest)
+
+
+@contextmanager
+def open_pages_sink(settings: Settings, project: str) -> Iterator[PagesSink]:
+    """Open what deploys one site; no mart is read. Raises CloudflareError or PublishSpecError."""
+    access = _access(settings)
+    site = load_sites().get(project)
+    if site is None:
+        raise PublishSpecError(
+            f"{project} is no longer in include/publish/sites.yaml; start a new run of the DAG."
+        )
+    lake = open_lake(settings.lake)
+    with lake.scratch() as scratch, open_cloudflare(access) as client:
+        cache = None if access.zone_id is None else ZoneCache(client, access.zone_id)
+        wrangler = Wrangler(settings.wrangler_command, access, home=scratch)
+        yield PagesSink(project, site, lake, wrangler, cache, scratch)
+
+
+def _access(settings: Settings) -> CloudflareAccess:
+    if settings.cloudflare_connection_id is None:
+        raise CloudflareError(
+            "Nothing says where to publish; set VENDING_CLOUDFLARE_CONNECTION to the Airflow "
+            "connection of Cloudflare (docs/cloudflare.md)."
+        )
+    return cloudflare_access(settings.cloudflare_connection_id)

@@ -102,12 +102,19 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class PublishedMart:
-    """A mart with somewhere to go. ``columns`` are those that are published."""
+    """A mart with somewhere to go. ``columns`` are those that are published.
+
+    ``table`` is its name in the warehouse, where that is another one. ``rows`` is a condition in
+    SQL for those that are published, which names the table as ``{table}``, its schema as
+    ``{schema}``.
+    """
 
     name: str
     schema: str
     columns: tuple[Column, ...]
     spec: PublishSpec
+    table: str | None = None
+    rows: str | None = None
 
     @property
     def sinks(self) -> tuple[Sink, ...]:
@@ -118,14 +125,6 @@ def published_marts(manifest: Manifest) -> tuple[PublishedMart, ...]:
     """The marts with `meta.publish`, by name. Raises PublishSpecError."""
     nodes = (manifest.content["nodes"][mart.unique_id] for mart in manifest.marts)
     return tuple(_mart(node) for node in nodes if "publish" in node["config"].get("meta", {}))
-
-
-def published_mart(manifest: Manifest, name: str) -> PublishedMart:
-    """One of them. Raises PublishSpecError if it is published no more."""
-    for mart in published_marts(manifest):
-        if mart.name == name:
-            return mart
-    raise PublishSpecError(f"The mart {name} has no meta.publish; start a new run of the DAG.")
 
 
 def _mart(node: dict[str, Any]) -> PublishedMart:

@@ -1,4 +1,7 @@
-"""The pipeline's state at the edge: what was published last, under a key of its own in KV."""
+"""The pipeline's state: what was published last, for readers at the edge and for the health page.
+
+It lies in the lake as published/state.json, and in KV under a key of its own.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from include.cloudflare.kv import KvNamespace, Pair
-from include.lake import open_lake
+from include.lake import Lake, Zone, open_lake
+from include.publish.pages import Deployment
 from include.quality.health import SinkVersion, read_health, update_health
 from include.settings import Settings
 
@@ -36,15 +40,23 @@ class PipelineState(BaseModel):
     run_id: str
     published_at: str
     marts: tuple[MartState, ...]
+    sites: tuple[Deployment, ...]
 
 
-def pipeline_state(run_id: str, outcomes: Iterable[Mapping[str, Any]]) -> PipelineState:
-    """The state from the fields of outcomes."""
+def pipeline_state(
+    run_id: str, outcomes: Iterable[Mapping[str, Any]], sites: Iterable[Mapping[str, Any]]
+) -> PipelineState:
+    """The state from the fields of outcomes and of deployments."""
     return PipelineState(
         run_id=run_id,
         published_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         marts=tuple(MartState.model_validate(outcome) for outcome in outcomes),
+        sites=tuple(Deployment.model_validate(site) for site in sites),
     )
+
+
+def keep_state(lake: Lake, state: PipelineState) -> None:
+    lake.write_bytes(lake.key(Zone.PUBLISHED, "state.json"), state.model_dump_json().encode())
 
 
 def show_state(settings: Settings, state: PipelineState) -> None:
@@ -53,6 +65,7 @@ def show_state(settings: Settings, state: PipelineState) -> None:
     Raises LakeError.
     """
     lake = open_lake(settings.lake)
+    sites = (MartState(mart=s.project, sink="pages", version=s.version) for s in state.sites)
     known = {
         (sink["mart"], sink["sink"], sink["version"]): sink["published_at"]
         for sink in (read_health(lake) or {}).get("sinks", ())
@@ -65,7 +78,7 @@ def show_state(settings: Settings, state: PipelineState) -> None:
             rows=each.rows,
             published_at=known.get((each.mart, each.sink, each.version), state.published_at),
         )
-        for each in state.marts
+        for each in (*state.marts, *sites)
     ]
     update_health(lake, settings.environment.value, {"sinks": sinks})
 

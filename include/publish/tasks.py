@@ -13,8 +13,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 from include.alerts.callbacks import on_run_success
 from include.assets import EveryAsset
 from include.cloudflare.limiter import POOL
-from include.publish.spec import PublishedMart, Sink, published_marts
-from include.settings import Settings, current_settings
+from include.publish.pipeline_tables import published_tables
+from include.publish.sites import load_sites
+from include.publish.spec import PublishedMart, Sink
+from include.settings import Environment, Settings, current_settings
 from include.transform.manifest import load_manifest
 from include.transform.tasks import mart_assets
 
@@ -42,13 +44,24 @@ def publish_schedule(settings: Settings) -> EveryAsset | None:
 
 
 def maintenance_schedule(settings: Settings) -> str | None:
-    return None if settings.cloudflare_connection_id is None else MAINTENANCE
+    """Daily where something is published, but by hand on a laptop, which is up now and then."""
+    is_laptop = settings.environment is Environment.DEV
+    return None if settings.cloudflare_connection_id is None or is_laptop else MAINTENANCE
 
 
 def publish_marts_to_sinks(settings: Settings) -> list[XComArg]:
     """A task for each mart and sink, in a group for each sink; each gives an outcome's fields."""
     publish = {Sink.D1: publish_d1, Sink.KV: publish_kv, Sink.ICEBERG: publish_iceberg}
     return _for_each(settings, lambda mart, sink: publish[sink].override(task_id=mart)(mart=mart))
+
+
+def deploy_sites_to_pages(settings: Settings) -> list[XComArg]:
+    """A task for each site of sites.yaml; each gives the fields of its deployment."""
+    projects = sorted(load_sites())
+    if not projects:
+        return []
+    with TaskGroup("pages"):
+        return [deploy_site.override(task_id=project)(project=project) for project in projects]
 
 
 def verify_marts_at_sinks(settings: Settings) -> list[XComArg]:
@@ -94,7 +107,8 @@ def publish_kv(mart: str) -> dict[str, Any]:
         if get_current_context()["params"][ROLL_BACK] == mart:
             version = roll_back(services.kv(), mart)
             log.warning("%s on kv is rolled back to version %s.", mart, version.version)
-            return {"mart": mart, "sink": Sink.KV.value, "version": version.version}
+            fields = {"mart": mart, "sink": Sink.KV.value}
+            return fields | {"version": version.version, "rows": version.rows}
         outcome = services.kv_sink(services.mart(mart)).publish()
     log.info("%s", outcome)
     return outcome.fields()
@@ -112,17 +126,30 @@ def publish_iceberg(mart: str) -> dict[str, Any]:
     return outcome.fields()
 
 
+@task(pool=POOL)
+def deploy_site(project: str) -> dict[str, Any]:
+    """Bring a Pages project to its folder."""
+    from include.publish.services import open_pages_sink
+
+    with open_pages_sink(current_settings(), project) as sink:
+        deployment, is_new = sink.publish()
+    how = "is deployed" if is_new else "has not changed"
+    log.info("The site %s %s: %d files, %s.", project, how, deployment.files, deployment.url)
+    return deployment.model_dump()
+
+
 # Tasks of Iceberg are skipped where there is no catalog, and have no outcome.
 @task(pool=POOL, on_success_callback=on_run_success, trigger_rule=TriggerRule.NONE_FAILED)
-def publish_state(outcomes: list[dict[str, Any] | None]) -> None:
-    """Write the pipeline's state to its own key of KV, where there is a namespace, and show it."""
+def publish_state(outcomes: list[dict[str, Any] | None], sites: list[dict[str, Any]]) -> None:
+    """Write the pipeline's state to the lake and to its own key of KV, and show it."""
     from include.publish.services import open_services
-    from include.publish.state import pipeline_state, show_state, write_state
+    from include.publish.state import keep_state, pipeline_state, show_state, write_state
 
     settings = current_settings()
     told = [outcome for outcome in outcomes if outcome is not None]
-    state = pipeline_state(get_current_context()["run_id"], told)
+    state = pipeline_state(get_current_context()["run_id"], told, sites)
     with open_services(settings) as services:
+        keep_state(services.lake, state)
         if services.access.kv_namespace_id is not None:
             write_state(services.kv(), state)
     show_state(settings, state)
@@ -226,4 +253,4 @@ def _for_each(settings: Settings, make: Callable[[str, Sink], XComArg]) -> list[
 
 
 def _marts(settings: Settings) -> tuple[PublishedMart, ...]:
-    return published_marts(load_manifest(settings.dbt_manifest_path))
+    return published_tables(load_manifest(settings.dbt_manifest_path))

@@ -12,12 +12,16 @@ from deploy.cloudflare.local_catalog import LocalCatalog, running_catalog
 from deploy.cloudflare.local_cloudflare import LocalCloudflare, is_installed, running_cloudflare
 
 
-@pytest.fixture(scope="session")
-def cloudflare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloudflare]:
+def require_installed() -> None:
+    """Skip the test without the local Cloudflare; fail it in CI, which installs it."""
     if not is_installed():
-        # CI installs it, so that there a test that could not run is a failure.
         missing = "no local Cloudflare: run npm install --prefix deploy/cloudflare --no-save"
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+
+
+@pytest.fixture(scope="session")
+def cloudflare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloudflare]:
+    require_installed()
     with running_cloudflare(tmp_path_factory.mktemp("cloudflare")) as running:
         yield running
 

@@ -18,7 +18,7 @@ from include.publish import d1 as d1_sink
 from include.publish.d1_sql import d1_table
 from include.publish.marts import PublishError
 from include.publish.spec import Column, D1Spec, PublishedMart, PublishSpec, PublishSpecError, Sink
-from include.publish.statements import Around, insert_into, joined
+from include.publish.statements import insert_into, joined
 from tests.cloudflare.published import (
     CONTRACT,
     Warehouse,
@@ -88,9 +88,9 @@ def test_only_rows_that_changed_are_written_and_those_that_went_are_deleted(
     )
     outcome = publish_d1(made, cloudflare)
     assert (outcome.how, outcome.upserted, outcome.deleted) == ("changed", 11, 5)
-    # A changed row is one write, a new or deleted one two with its entry in the one index; SQLite
-    # counts the list of deleted keys as well, and the version is one.
-    assert outcome.written == 10 + 2 * 6 + 5 + 1
+    # A row that stays where it is in the index is one write, a new one two; a deleted one is one,
+    # and so is the version.
+    assert outcome.written == 10 + 2 * 1 + 5 + 1
     assert_same_rows(cloudflare, made)
 
 
@@ -151,8 +151,8 @@ def test_a_change_against_a_version_that_is_no_longer_published_fails_whole(
     made.execute("UPDATE MART SET units = 0 WHERE units = 3")
     seen = query_d1(cloudflare, "SELECT * FROM overtaken ORDER BY machine_id")
 
-    def overtaken(sink: d1_sink.D1Sink, changed: str, upsert: Around, delete: Around) -> Any:
-        statements = list(sink._change_statements(changed, upsert, delete))
+    def overtaken(sink: d1_sink.D1Sink) -> Any:
+        statements = list(sink._change_statements())
         query_d1(cloudflare, "UPDATE publications SET version = 'x' WHERE mart = 'overtaken'")
         return statements
 

@@ -18,9 +18,11 @@ from include.cloudflare.errors import CloudflareError
 from include.publish import tasks
 from include.publish.iceberg import LAYOUT, VERSION
 from include.publish.marts import PublishError
+from include.publish.pipeline_tables import published_tables
 from include.publish.services import Services, open_services
 from include.publish.spec import PublishedMart, PublishSpecError, Sink, published_marts
 from include.publish.state import STATE_KEY
+from include.quality.store import DuckDBStore
 from include.settings import Environment, Settings, current_settings, load_settings
 from include.transform.manifest import Manifest, build_manifest, load_manifest
 from include.transform.project import DbtProject
@@ -74,6 +76,7 @@ def settings(
     monkeypatch.setattr(tasks, "current_settings", lambda: made)
     current_settings.cache_clear()
     make_marts(made, published_marts(manifest))
+    make_quality_tables(made)
     yield made
     current_settings.cache_clear()
 
@@ -91,6 +94,24 @@ def make_marts(settings: Settings, marts: tuple[PublishedMart, ...]) -> None:
                 values = [example(column.data_type, row) for column in mart.columns]
                 marks = ", ".join("?" * len(values))
                 connection.execute(f"INSERT INTO marts.{mart.name} VALUES ({marks}, 7)", values)
+
+
+def make_quality_tables(settings: Settings) -> None:
+    """Two runs' tests, of which the last one failed one and found nothing unusual."""
+    with duckdb.connect(str(settings.warehouse.snapshot_path)) as connection:  # type: ignore[union-attr]
+        store = DuckDBStore(connection)
+        store.ensure_tables()
+        for day, outcome in ((1, "passed"), (2, "failed")):
+            connection.execute(
+                "INSERT INTO ops.dbt_results (run_id, unique_id, name, resource_type, layer, "
+                "outcome, recorded_at) SELECT $run, u, u, 'test', '', $outcome, $at "
+                "FROM (VALUES ('test.a'), ('test.b')) t (u)",
+                {"run": f"run-{day}", "outcome": outcome, "at": f"2026-11-0{day}"},
+            )
+        connection.execute(
+            "INSERT INTO ops.quality_findings VALUES ('run-1', 'raw.sales', 'fleet', 'volume', "
+            "DATE '2026-10-31', 1, 2, 3, 'error', false, TIMESTAMP '2026-11-01')"
+        )
 
 
 def example(data_type: str, row: int) -> Any:
@@ -146,16 +167,20 @@ def test_every_published_mart_arrives_and_is_verified(
     monkeypatch.setattr(tasks, "get_current_context", lambda: context)
     outcomes = [
         PUBLISH[sink].function(mart.name)
-        for mart in published_marts(load_manifest(settings.dbt_manifest_path))
+        for mart in published_tables(load_manifest(settings.dbt_manifest_path))
         for sink in mart.sinks
     ]
     assert {outcome["how"] for outcome in outcomes} == {"replaced"}
-    tasks.publish_state.function(outcomes)
+    tasks.publish_state.function(outcomes, [])
     with open_services(settings) as services:
-        state = json.loads(services.kv().read(STATE_KEY) or "{}")
-        assert len(state["marts"]) == len(outcomes)
+        state = services.kv().read(STATE_KEY) or ""
+        assert services.lake.read_bytes("published/state.json").decode() == state
+        assert len(json.loads(state)["marts"]) == len(outcomes)
         assert_verified(services)
     assert query_d1(cloudflare, "SELECT count(*) AS n FROM fct_data_quality") == [{"n": 2}]
+    tests = query_d1(cloudflare, "SELECT run_id, outcome FROM pipeline_test_results")
+    assert tests == [{"run_id": "run-2", "outcome": "failed"}] * 2
+    assert query_d1(cloudflare, "SELECT * FROM pipeline_findings") == []
 
     context["params"][tasks.ROLL_BACK] = "fct_replenishment_plan"
     with pytest.raises(PublishError, match="no version"):

@@ -10,7 +10,14 @@ import pytest
 from rich.console import Console
 
 from deploy.local.airflow_api import DagRun, TaskInstance
-from deploy.local.follow import INGEST_APIS, INGEST_FILES, TRANSFORM, Progress, Round
+from deploy.local.follow import (
+    INGEST_APIS,
+    INGEST_FILES,
+    PUBLISH,
+    TRANSFORM,
+    Progress,
+    Round,
+)
 from deploy.local.progress import Alerts, View
 
 
@@ -100,6 +107,37 @@ def test_a_round_whose_ingest_failed_waits_for_no_transform(api: ScriptedApi) ->
 
     this_round.refresh()
 
+    assert this_round.is_over()
+    assert not this_round.has_succeeded
+
+
+def test_a_round_that_publishes_is_over_when_the_publication_is(api: ScriptedApi) -> None:
+    api.add(PUBLISH, "success")
+    this_round = Round(api, publishes=True)  # type: ignore[arg-type]
+    for dag_id in (INGEST_FILES, INGEST_APIS):
+        this_round.trigger(dag_id)
+        api.finish(dag_id, "success", "success")
+    api.add(TRANSFORM, "success")
+    this_round.refresh()
+    assert not this_round.is_over()
+
+    api.add(PUBLISH, "running")
+    this_round.refresh()
+    assert not this_round.is_over()
+
+    api.finish(PUBLISH, "success", "success")
+    this_round.refresh()
+    assert this_round.is_over()
+    assert this_round.has_succeeded
+
+
+def test_after_a_transform_that_failed_no_publication_is_waited_for(api: ScriptedApi) -> None:
+    this_round = Round(api, publishes=True)  # type: ignore[arg-type]
+    for dag_id in (INGEST_FILES, INGEST_APIS):
+        this_round.trigger(dag_id)
+        api.finish(dag_id, "success", "success")
+    api.add(TRANSFORM, "failed")
+    this_round.refresh()
     assert this_round.is_over()
     assert not this_round.has_succeeded
 

@@ -1,7 +1,9 @@
 // Cloudflare's public REST API over the real D1 and KV of workerd: what the publisher calls, and no
 // more. Simulated here, because workerd has none of it: the envelope and its error codes, the
 // token, an import as one transaction, the signed address of an upload, the 10,000 keys of a bulk,
-// the purge. Statements, limits of SQL and of keys, and transactions are workerd's own.
+// the purge, and all of Pages (pages.mjs). Statements, limits of SQL and of keys, and transactions are workerd's own.
+
+import * as pages from "./pages.mjs";
 
 const ACCOUNT = /^\/client\/v4\/accounts\/([^/]+)\/(.*)$/;
 const BULK_KEYS = 10_000;
@@ -9,6 +11,7 @@ const FAULT_HEADER = "x-local-fault";
 
 const uploads = new Map(); // file name -> text
 const imports = new Map(); // bookmark -> what a poll answers
+const purges = []; // what was asked to be purged, by zone
 const journal = []; // every call, for tests that count them
 let faults = []; // answers that the next calls get instead
 
@@ -30,6 +33,8 @@ export default {
       journal.push({ method: request.method, path: url.pathname });
       const fault = faults.shift();
       if (fault) return faulty(fault);
+      // Wrangler sends the upload token there, which stands for the project's own.
+      if (pages.isUpload(url)) return answer(await pages.uploaded(request, url));
       if (request.headers.get("authorization") !== `Bearer ${env.API_TOKEN}`) {
         throw new ApiError(403, 10000, "Authentication error");
       }
@@ -45,6 +50,10 @@ export default {
 // Of the tests alone: what was called, and which answers come next.
 async function control(request, url) {
   if (url.pathname === "/__local/journal") return Response.json(journal);
+  if (url.pathname === "/__local/purges") return Response.json(purges);
+  if (url.pathname.startsWith("/__local/pages/")) {
+    return pages.served(url) ?? new Response(null, { status: 404 });
+  }
   if (url.pathname === "/__local/faults") faults = await request.json();
   return Response.json({ ok: true });
 }
@@ -60,8 +69,13 @@ function answer(result, more = {}) {
 
 async function route(request, url, env) {
   const purge = url.pathname.match(/^\/client\/v4\/zones\/([^/]+)\/purge_cache$/);
-  if (purge) return answer({ id: purge[1], purged: await request.json() });
+  if (purge) {
+    purges.push({ zone: purge[1], ...(await request.json()) });
+    return answer({ id: purge[1] });
+  }
   const [, , path] = url.pathname.match(ACCOUNT) ?? [];
+  const site = await pages.project(request, url, path);
+  if (site) return answer(site);
   const d1 = path?.match(/^d1\/database\/([^/]+)(?:\/(query|import))?$/);
   if (d1) return await database(request, url, binding(env, `D1_${d1[1]}`, 7404), d1[2]);
   const kv = path?.match(/^storage\/kv\/namespaces\/([^/]+)\/(.*)$/);

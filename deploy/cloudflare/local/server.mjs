@@ -1,16 +1,15 @@
 // A Cloudflare on the loopback interface: D1, KV and R2 of workerd, the REST API of api.mjs, and the
 // edge Worker. Prints one line of JSON with its addresses when it is ready, and ends with its input.
 //
-//   node server.mjs <folder>    keeps its data below the folder
+//   node server.mjs <folder> [--stays]    keeps its data below the folder; stays until it is killed
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 
 const HERE = import.meta.dirname;
 const COMPATIBILITY_DATE = "2026-08-01";
-const [folder] = process.argv.slice(2);
+const [folder, stays] = process.argv.slice(2);
 if (!folder) throw new Error("Name the folder that keeps the data.");
 
 const d1 = { marts: "marts" };
@@ -22,13 +21,11 @@ const EMPTY = "export default { fetch: () => new Response('{}') };";
 const bound = (prefix, names) =>
   Object.fromEntries(Object.entries(names).map(([name, id]) => [`${prefix}_${name}`, id]));
 
-const edge = await build({
-  entryPoints: [join(HERE, "..", "worker", "src", "index.ts")],
-  bundle: true,
-  format: "esm",
-  target: "es2023",
-  write: false,
-});
+async function bundled(...path) {
+  const entryPoints = [join(HERE, ...path)];
+  const options = { bundle: true, format: "esm", target: "es2023", write: false };
+  return (await build({ entryPoints, ...options })).outputFiles[0].text;
+}
 
 const worker = (name, script, more) => ({
   name,
@@ -49,14 +46,14 @@ const server = new Miniflare(
     r2Persist: join(folder, "r2"),
     cachePersist: join(folder, "cache"),
     workers: [
-      worker("api", readFileSync(join(HERE, "api.mjs"), "utf8"), {
+      worker("api", await bundled("api.mjs"), {
         bindings: { API_TOKEN: process.env.LOCAL_API_TOKEN },
         d1Databases: bound("D1", d1),
         kvNamespaces: bound("KV", kv),
         r2Buckets: { LAKE: bucket },
         serviceBindings: { EDGE: "edge" },
       }),
-      worker("edge", edge.outputFiles[0].text, {
+      worker("edge", await bundled("..", "worker", "src", "index.ts"), {
         bindings: { API_TOKENS: process.env.LOCAL_EDGE_TOKEN },
         d1Databases: { MARTS: d1.marts },
         kvNamespaces: { PIPELINE: kv.marts },
@@ -77,8 +74,16 @@ console.log(
   }),
 );
 
-process.stdin.resume();
-process.stdin.on("end", async () => {
+async function end() {
   await server.dispose();
   process.exit(0);
-});
+}
+
+process.on("SIGTERM", end);
+if (stays) {
+  // Whoever started it has gone, and nobody reads its output any more.
+  process.stdout.on("error", () => {});
+} else {
+  process.stdin.resume();
+  process.stdin.on("end", end);
+}

@@ -1,4 +1,9 @@
 locals {
+  publisher_permissions = concat(
+    ["D1 Write", "Workers KV Storage Write"],
+    length(var.pages_projects) > 0 ? ["Pages Write"] : [],
+  )
+
   name    = "${var.company}-vending"
   account = "com.cloudflare.api.account.${var.account_id}"
 
@@ -27,6 +32,14 @@ resource "cloudflare_d1_database" "marts" {
 resource "cloudflare_workers_kv_namespace" "marts" {
   account_id = var.account_id
   title      = "${local.name}-marts-${var.environment}"
+}
+
+resource "cloudflare_pages_project" "site" {
+  for_each = var.pages_projects
+
+  account_id        = var.account_id
+  name              = each.key
+  production_branch = "main"
 }
 
 # ---- the lake on R2, as VENDING_LAKE_STORE=r2 uses it
@@ -125,25 +138,40 @@ resource "cloudflare_r2_data_catalog" "copy" {
 # ---- the publisher's token: these permissions on this account and nothing else
 
 data "cloudflare_account_api_token_permission_groups_list" "publisher" {
-  for_each = toset(["D1 Write", "Workers KV Storage Write"])
+  for_each = toset(local.publisher_permissions)
 
   account_id = var.account_id
   name       = each.key
+}
+
+data "cloudflare_account_api_token_permission_groups_list" "purge" {
+  account_id = var.account_id
+  name       = "Cache Purge"
 }
 
 resource "cloudflare_account_token" "publisher" {
   account_id = var.account_id
   name       = "${local.name}-publisher-${var.environment}"
 
-  policies = [{
-    effect = "allow"
-    permission_groups = [
-      for group in data.cloudflare_account_api_token_permission_groups_list.publisher :
-      { id = one([for found in group.result : found.id]) }
-    ]
-    # A JSON text since provider 5.13.
-    resources = jsonencode({ (local.account) = "*" })
-  }]
+  policies = concat(
+    [{
+      effect = "allow"
+      permission_groups = [
+        for group in data.cloudflare_account_api_token_permission_groups_list.publisher :
+        { id = one([for found in group.result : found.id]) }
+      ]
+      # A JSON text since provider 5.13.
+      resources = jsonencode({ (local.account) = "*" })
+    }],
+    var.zone_id == "" ? [] : [{
+      effect = "allow"
+      permission_groups = [
+        for found in data.cloudflare_account_api_token_permission_groups_list.purge.result :
+        { id = found.id }
+      ]
+      resources = jsonencode({ "com.cloudflare.api.account.zone.${var.zone_id}" = "*" })
+    }],
+  )
 }
 
 # ---- the token of the Iceberg catalog: the catalog, and the objects of its one bucket

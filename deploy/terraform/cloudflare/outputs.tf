@@ -9,6 +9,7 @@ output "connection" {
     extra = {
       d1_database_id  = cloudflare_d1_database.marts.id
       kv_namespace_id = cloudflare_workers_kv_namespace.marts.id
+      zone_id         = var.zone_id == "" ? null : var.zone_id
       iceberg = {
         uri       = "https://catalog.cloudflarestorage.com/${var.account_id}/${cloudflare_r2_bucket.copy.name}"
         warehouse = "${var.account_id}_${cloudflare_r2_bucket.copy.name}"

@@ -41,6 +41,18 @@ variable "quarantine_days" {
   default     = 400
 }
 
+variable "pages_projects" {
+  description = "The sites of include/publish/sites.yaml."
+  type        = set(string)
+  default     = []
+}
+
+variable "zone_id" {
+  description = "The zone whose cache shows those sites; empty where none does."
+  type        = string
+  default     = ""
+}
+
 variable "catalog_permission" {
   description = "What lets a token use the Iceberg catalog; Cloudflare is renaming it."
   type        = string

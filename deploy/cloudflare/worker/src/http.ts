@@ -5,9 +5,23 @@ export const MAX_AGE = 60;
 const CACHED = { "cache-control": `private, max-age=${MAX_AGE}`, vary: "authorization" };
 const ALWAYS = { "x-content-type-options": "nosniff" };
 
-export function answer(body: string, headers: Record<string, string>): Response {
+/** An answer as it is sent, again and again: encoded once. */
+export interface Encoded {
+  body: Uint8Array;
+  headers: Headers;
+  etag: string;
+}
+
+const encoder = new TextEncoder();
+
+export function encoded({ body, etag = "" }: { body: string; etag?: string }): Encoded {
   const type = { "content-type": "application/json; charset=utf-8" };
-  return new Response(body, { headers: { ...type, ...CACHED, ...ALWAYS, ...headers } });
+  const headers = new Headers({ ...type, ...CACHED, ...ALWAYS, ...(etag && { etag }) });
+  return { body: encoder.encode(body), headers, etag };
+}
+
+export function answer({ body, headers }: Encoded): Response {
+  return new Response(body, { headers });
 }
 
 export function notModified(etag: string): Response {

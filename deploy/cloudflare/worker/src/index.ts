@@ -6,7 +6,7 @@
 import openapi from "../openapi.json";
 import { isAllowed } from "./auth";
 import { BadRequest, Conflict, NotFound, NotPublished } from "./errors";
-import { answer, matches, notModified, problem } from "./http";
+import { type Encoded, answer, encoded, matches, notModified, problem } from "./http";
 import { machine } from "./machines";
 import { Memory } from "./memory";
 import { daily } from "./sales";
@@ -19,47 +19,56 @@ const ROUTES: [RegExp, string[], Handler][] = [
   [/^\/v1\/sales\/daily$/, daily.parameters, daily],
 ];
 
-const DOCUMENT = JSON.stringify(openapi);
+const DOCUMENT_PATH = "/openapi.json";
+const DOCUMENT = encoded({ body: JSON.stringify(openapi) });
 const memory = new Memory();
 
 export default {
-  async fetch(request, env): Promise<Response> {
-    const url = new URL(request.url);
+  fetch(request, env): Response | Promise<Response> {
     if (request.method !== "GET" && request.method !== "HEAD") {
       return problem(405, "Only GET and HEAD are answered here.", { allow: "GET, HEAD" });
     }
-    if (url.pathname === "/openapi.json") return answer(DOCUMENT, {});
-    if (!isAllowed(request.headers.get("authorization"), env.API_TOKENS)) {
-      const challenge = { "www-authenticate": 'Bearer realm="vending"' };
-      return problem(401, "Send a token of this API as Authorization: Bearer.", challenge);
+    if (isAllowed(request.headers.get("authorization"), env.API_TOKENS)) {
+      // Mostly it is: then neither a promise nor a look at the address is needed.
+      const kept = memory.find(request.url);
+      return kept === undefined ? make(request, env) : respond(request, kept);
     }
-    try {
-      return respond(request, await find(url, env));
-    } catch (error) {
-      return explain(error);
-    }
+    if (new URL(request.url).pathname === DOCUMENT_PATH) return answer(DOCUMENT);
+    const challenge = { "www-authenticate": 'Bearer realm="vending"' };
+    return problem(401, "Send a token of this API as Authorization: Bearer.", challenge);
   },
 } satisfies ExportedHandler<Env>;
+
+async function make(request: Request, env: Env): Promise<Response> {
+  const url = new URL(request.url);
+  if (url.pathname === DOCUMENT_PATH) return answer(DOCUMENT);
+  try {
+    const found = encoded(await find(url, env));
+    memory.keep(request.url, found);
+    return respond(request, found);
+  } catch (error) {
+    return explain(error);
+  }
+}
 
 async function find(url: URL, env: Env): Promise<Answer> {
   for (const [pattern, parameters, handler] of ROUTES) {
     const path = pattern.exec(url.pathname);
     if (path === null) continue;
-    const asked = new URLSearchParams();
-    for (const name of parameters) {
-      const value = url.searchParams.get(name);
-      if (value !== null) asked.set(name, value);
+    // Misspelt, a filter would be passed over in silence.
+    for (const name of url.searchParams.keys()) {
+      if (!parameters.includes(name)) {
+        throw new BadRequest(`There is no parameter ${name}; give ${parameters.join(", ")}.`);
+      }
     }
-    return await memory.get(`${url.pathname}?${asked}`, () =>
-      handler(env.MARTS, path.slice(1).map(decoded), asked),
-    );
+    return await handler(env.MARTS, path.slice(1).map(decoded), url.searchParams);
   }
   throw new NotFound("There is nothing at this address; /openapi.json lists what there is.");
 }
 
-function respond(request: Request, found: Answer): Response {
+function respond(request: Request, found: Encoded): Response {
   if (matches(request.headers.get("if-none-match"), found.etag)) return notModified(found.etag);
-  return answer(found.body, { etag: found.etag });
+  return answer(found);
 }
 
 function explain(error: unknown): Response {

@@ -1,41 +1,35 @@
-import { MAX_AGE } from "./http";
-import type { Answer } from "./types";
+import { type Encoded, MAX_AGE } from "./http";
 
 const ENTRIES = 1_000;
-const CHARACTERS = 16_000_000;
+const BYTES = 16_000_000;
 
 interface Kept {
-  answer: Answer;
+  answer: Encoded;
   until: number;
 }
 
-/** Answers of the last minute in this isolate; the oldest make room. Errors are not kept. */
+/** Answers of the last minute in this isolate, by address; the oldest make room. */
 export class Memory {
   private readonly kept = new Map<string, Kept>();
-  private characters = 0;
+  private bytes = 0;
 
-  async get(key: string, make: () => Promise<Answer>): Promise<Answer> {
-    const found = this.kept.get(key);
-    if (found !== undefined && found.until > Date.now()) return found.answer;
-    if (found !== undefined) this.forget(key, found);
-    const answer = await make();
-    this.keep(key, answer);
-    return answer;
+  find(address: string): Encoded | undefined {
+    const found = this.kept.get(address);
+    return found !== undefined && found.until > Date.now() ? found.answer : undefined;
   }
 
-  private keep(key: string, answer: Answer): void {
-    const before = this.kept.get(key);
-    if (before !== undefined) this.forget(key, before);
-    this.kept.set(key, { answer, until: Date.now() + MAX_AGE * 1_000 });
-    this.characters += answer.body.length;
-    for (const [oldest, kept] of this.kept) {
-      if (this.kept.size <= ENTRIES && this.characters <= CHARACTERS) break;
-      this.forget(oldest, kept);
+  keep(address: string, answer: Encoded): void {
+    this.forget(address);
+    this.kept.set(address, { answer, until: Date.now() + MAX_AGE * 1_000 });
+    this.bytes += answer.body.byteLength;
+    for (const oldest of this.kept.keys()) {
+      if (this.kept.size <= ENTRIES && this.bytes <= BYTES) break;
+      this.forget(oldest);
     }
   }
 
-  private forget(key: string, kept: Kept): void {
-    this.kept.delete(key);
-    this.characters -= kept.answer.body.length;
+  private forget(address: string): void {
+    this.bytes -= this.kept.get(address)?.answer.body.byteLength ?? 0;
+    this.kept.delete(address);
   }
 }

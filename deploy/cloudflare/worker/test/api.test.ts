@@ -88,6 +88,10 @@ describe("a machine", () => {
     expect(await shop.json()).toMatchObject({ source: "shop", is_inferred: true, health: null });
   });
 
+  it("is not shown where a parameter is misspelt", async () => {
+    expect(await problemOf(await get(`/v1/machines/${machine}?sauce=shop`))).toContain("sauce");
+  });
+
   it("whose source is no name is a problem of status 400", async () => {
     expect((await get(`/v1/machines/${machine}?source=';--`)).status).toBe(400);
   });
