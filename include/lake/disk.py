@@ -5,19 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
 from include.lake.base import LakeError, StoredObject, Zone, is_within, zone_key
+from include.lake.scratch import scratch_folder
 
 # Where a file is made before it takes its place in the lake by a rename, on the same disk.
 SCRATCH = ".scratch"
-_SCRATCH_SECONDS = 24 * 60 * 60
 
 
 class DiskLake:
@@ -112,25 +111,12 @@ class DiskLake:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        self._remove_left_scratch()
-        key = f"{SCRATCH}/{uuid4().hex}"
-        folder = self._root / key
-        try:
-            folder.mkdir(parents=True)
-        except OSError as error:
-            raise LakeError(_sentence(key, "write", error)) from error
-        try:
+        with ExitStack() as stack:
+            try:
+                folder = stack.enter_context(scratch_folder(self._root / SCRATCH))
+            except OSError as error:
+                raise LakeError(_sentence(SCRATCH, "write", error)) from error
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def _remove_left_scratch(self) -> None:
-        """Remove what killed tasks left; no task runs for a day."""
-        before = time.time() - _SCRATCH_SECONDS
-        for folder in (self._root / SCRATCH).glob("*"):
-            with suppress(FileNotFoundError):
-                if folder.stat().st_mtime < before:
-                    shutil.rmtree(folder, ignore_errors=True)
 
     def _walk(self, folder: str) -> Iterator[StoredObject]:
         for entry in self._entries(folder):

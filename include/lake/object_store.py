@@ -7,11 +7,11 @@ streams are read as they are consumed.
 from __future__ import annotations
 
 import logging
-import shutil
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import cache
 from io import BufferedReader
@@ -34,6 +34,7 @@ from include.lake.layout import (
     folders_below,
 )
 from include.lake.object_stream import CHUNK_BYTES, ObjectStream
+from include.lake.scratch import scratch_folder
 from include.settings import ObjectLakeSettings
 
 if TYPE_CHECKING:
@@ -158,13 +159,9 @@ class ObjectLake:
                 pass
             yield tuple(path for _, path in targets)
 
-    @contextmanager
-    def scratch(self) -> Iterator[Path]:
-        folder = Path(tempfile.mkdtemp(prefix="vending-"))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    def scratch(self) -> AbstractContextManager[Path]:
+        # By user, for the folder is closed to others.
+        return scratch_folder(Path(tempfile.gettempdir()) / f"vending-scratch-{os.getuid()}")
 
     def _list_folder(self, folder: Folder, prefix: str) -> Iterator[StoredObject]:
         inside = f"{folder.to_bucket(prefix)}/"

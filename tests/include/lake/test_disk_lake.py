@@ -138,18 +138,19 @@ def test_the_scratch_folder_disappears_with_its_block(lake):
     assert not scratch.exists()
 
 
-def test_scratch_that_a_killed_task_left_is_removed_after_a_day(lake, tmp_path):
-    left = tmp_path / ".scratch" / "left"
+def test_scratch_that_a_killed_task_left_is_removed_by_the_next(lake, tmp_path):
+    left, fresh = (tmp_path / ".scratch" / name for name in ("left", "fresh"))
     left.mkdir(parents=True)
     (left / "half").write_bytes(b"x")
-    fresh = tmp_path / ".scratch" / "fresh"
     fresh.mkdir()
-    two_days_ago = time.time() - 2 * 24 * 60 * 60
-    os.utime(left, (two_days_ago, two_days_ago))
+    with lake.scratch() as at_work:
+        for folder in (left, at_work):
+            os.utime(folder, (time.time() - 120, time.time() - 120))
 
-    with lake.scratch():
-        assert not left.exists()
-        assert fresh.exists()
+        with lake.scratch():
+            assert not left.exists()
+            assert at_work.exists()
+            assert fresh.exists()
 
 
 def test_local_paths_are_the_objects_themselves(lake):
