@@ -19,10 +19,12 @@ from tests.include.ingest.vendor import TOKEN, page, serving
 
 FIRST, SECOND = "sales_VM001_20260101.csv", "east/sales_VM002_20260102.csv"
 # What differs between two loads of the same bytes: the moment, what discovery compares, and which
-# of several later versions took over, for here they all come at once.
+# of several later versions took over, for here they all come at once; so a note tells of fewer
+# references that no master knew yet.
 LEDGER = (
     "SELECT * EXCLUDE (run_id, loaded_at, retired_at, etag, parquet_location, loaded_seq, "
-    "retired_seq, replaced_by, missing_since) FROM ops.load_history ORDER BY object_key, generation"
+    "retired_seq, replaced_by, missing_since, note) FROM ops.load_history "
+    "ORDER BY object_key, generation"
 )
 QUARANTINE = (
     "SELECT * EXCLUDE (run_id, quarantined_at, resolved_run_id, resolved_at, resolved_by) "

@@ -147,7 +147,7 @@ def test_a_listing_can_be_bounded_by_the_time_of_change(lake):
 def test_staging_sends_no_key_even_if_one_is_named(settings, aws, bucket):
     lake = open_lake(settings.model_copy(update={"kms_key_id": "alias/of-the-logs"}))
     sent = []
-    lake._client.meta.events.register(
+    lake._client("staging/x").meta.events.register(
         "before-send.s3.PutObject", lambda request, **_: sent.append(dict(request.headers))
     )
 

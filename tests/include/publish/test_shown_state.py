@@ -16,7 +16,7 @@ def state(*versions: str, at: str) -> PipelineState:
         {"mart": f"fct_{number}", "sink": "d1", "version": version, "rows": 7, "how": "changed"}
         for number, version in enumerate(versions)
     ]
-    return pipeline_state("run", outcomes).model_copy(update={"published_at": at})
+    return pipeline_state("run", outcomes, sites=()).model_copy(update={"published_at": at})
 
 
 def shown(settings: Settings) -> list[tuple[str, int, str]]:
