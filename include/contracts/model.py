@@ -522,11 +522,14 @@ class Catalog:
     @cached_property
     def loading_order(self) -> tuple[str, ...]:
         """The datasets, each behind those that it refers to. Raises ContractError for a circle."""
+        # Lists, because the order of a set of texts differs from process to process.
         referred = {
-            dataset.name: {
-                field.reference.partition(".")[0] for field in dataset.fields if field.reference
-            }
-            - {dataset.name}
+            dataset.name: [
+                referred
+                for field in dataset.fields
+                if field.reference
+                and (referred := field.reference.partition(".")[0]) != dataset.name
+            ]
             for dataset in self.datasets
         }
         try:

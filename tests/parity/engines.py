@@ -64,7 +64,8 @@ class DuckDB:
         settings = DuckDBSettings(path=self.path, snapshot_path=self.path)
         with open_warehouse(settings, self.lake) as warehouse:
             warehouse.ensure_schema(catalog.datasets)
-            for batch in batches:
+            order = catalog.loading_order
+            for batch in sorted(batches, key=lambda batch: order.index(batch.dataset)):
                 warehouse.load(batch, catalog.dataset(batch.dataset), run_id)
 
     def build(self) -> None:
