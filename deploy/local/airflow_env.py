@@ -105,9 +105,6 @@ _DEFAULTS: Mapping[str, str] = {
     # The default of one second is half of the wall time of a run of short tasks; with much less the
     # scheduler's own rounds, up to 0.2 CPU seconds each, take a core from the tasks.
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
-    # Every 5 s by default, each a request of 20 CPU milliseconds; a task that a person ends or
-    # clears in the UI hears of it with the next.
-    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "15",
     # 5 s by default, which a busy laptop exceeds.
     "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
     # One page holds all tasks of a run.
