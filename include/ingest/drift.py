@@ -8,7 +8,7 @@ from difflib import SequenceMatcher
 
 from include.contracts import FieldType, SourceContract
 from include.ingest.plan import ColumnDrift, DriftKind
-from include.privacy.text import mask_text
+from include.privacy.finder import mask_text
 
 # Names that are more alike than this are one column, renamed.
 _ALIKE = 0.75

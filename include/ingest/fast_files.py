@@ -31,7 +31,8 @@ from include.ingest.records import (
 )
 from include.ingest.scan import FileScan, chunks_of, scan_bytes, scan_file, whole_lines
 from include.ingest.workspace import RawFile, Workspace
-from include.privacy.text import mask_text, unknown_sql
+from include.privacy.finder import mask_text
+from include.privacy.text import unknown_sql
 
 # JSON has no control characters outside escapes, so this one is in no line.
 _SEPARATOR = "\x1f"

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-from include.alerts.masking import mask_personal
 from include.contracts.raw_tables import PRIVACY_AUDIT
+from include.privacy.finder import mask_text
 from include.quality.store import QualityStore, utc_now
 
 SCHEDULE = "schedule"
@@ -58,7 +58,7 @@ def write_audit(store: QualityStore, entry: AuditEntry) -> None:
         "action": entry.action.value,
         "subject": entry.subject,
         # People give reasons such as the telephone number of who called.
-        "reason": mask_personal(entry.reason),
+        "reason": mask_text(entry.reason),
         "run_id": entry.run_id,
         "outcome": entry.outcome,
     }

@@ -62,6 +62,15 @@ def find(text: str) -> list[Found]:
     return sorted(found, key=lambda each: each.start)
 
 
+def mask_text(text: str) -> str:
+    """The text with a mark in place of each thing found."""
+    pieces, end = [], 0
+    for found in find(text):
+        pieces += [text[end : found.start], found.kind.mark]
+        end = found.end
+    return "".join((*pieces, text[end:]))
+
+
 def _find_form(form: _Form, text: str, taken: tuple[Found, ...]) -> Iterator[Found]:
     at = 0
     while match := form.pattern.search(text, at):

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from include.privacy.finder import PREFILTER, find
+from include.privacy.finder import PREFILTER, find, mask_text
 from include.privacy.marks import WITHHELD_MARK
 
 # Numbers, dates and codes in one case: what nobody is called. All else in a column that no
@@ -23,15 +23,6 @@ _CODE = (
 )
 _CODE_PATTERN = re.compile(_CODE)
 _MASK, _WITHHOLD = "mask_text", "withhold_text"
-
-
-def mask_text(text: str) -> str:
-    """The text with a mark in place of each thing found."""
-    pieces, end = [], 0
-    for found in find(text):
-        pieces += [text[end : found.start], found.kind.mark]
-        end = found.end
-    return "".join((*pieces, text[end:]))
 
 
 def withhold_text(text: str) -> str:

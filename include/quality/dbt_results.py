@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from include.alerts.masking import mask_personal
+from include.privacy.finder import mask_text
 from include.quality.store import QualityStore, Row
 from include.quality.tables import DBT_RESULTS
 from include.transform.verdicts import Outcome, status_outcome
@@ -105,7 +105,7 @@ def _failing_rows(store: QualityStore, node: DbtNode, result: NodeResult | None)
 def _masked(row: Mapping[str, object]) -> dict[str, str | None]:
     """A row as short text, without what may be a person's and without content nobody knows."""
     return {
-        name: None if value is None else mask_personal(str(value))[:SHOWN_CHARACTERS]
+        name: None if value is None else mask_text(str(value))[:SHOWN_CHARACTERS]
         for name, value in row.items()
         if name.lower() not in UNKNOWN_CONTENT
     }

@@ -19,6 +19,14 @@ CANARIES = (*NAMES, EMAIL, PHONE, CARD, MY_NUMBER, SSN, ADDRESS, BORN)
 
 _ALL = " ".join(CANARIES)
 _STAFF = "staff_id,staff_name,phone,email,birth_date,home_address,route_code,employed_from"
+_SALES = (
+    "machine_id,transaction_id,slot_number,product_id,sold_at,quantity,unit_price,amount,"
+    "payment_method,transaction_type,original_transaction_id"
+)
+_BASKETS = (
+    "household_id,store_id,basket_id,product_id,quantity,sales_value,retail_disc,coupon_disc,"
+    "coupon_match_disc,week,transaction_timestamp"
+)
 _VISITS = (
     "machine_id,replenishment_id,slot_number,product_id,replenished_at,quantity_added,"
     "quantity_removed,counted_stock,staff_id,note"
@@ -44,11 +52,36 @@ def files() -> Iterator[tuple[str, str]]:
     for place in (2, 4, 5, 6, 7):
         rows.append(",".join((*visit[:place], _ALL, *visit[place + 1 :], "")).format(place))
     yield "replenishment_records_VM1_20260101.csv", "\n".join((_VISITS, *rows, ""))
+    sold = "VM1,T{},1,P1,2026-01-01T11:00:00+09:00,1,120,{},cash,sale,,{}\n"
+    yield (
+        "sales_VM1_20260101.csv",
+        f"{_SALES},customer\n" + sold.format(1, 120, NAMES[1]) + sold.format(2, _ALL, EMAIL),
+    )
+    yield (
+        "completejourney/transactions_20260101.csv",
+        f"{_BASKETS}\n{CARD},367,B1,1004906,1,1.39,0,0,0,1,2026-01-01 11:30:00\n"
+        f"{NAMES[0]},367,{EMAIL},1004906,{PHONE},1.39,0,0,0,1,2026-01-01 11:30:00\n",
+    )
+    yield from _masters()
+
+
+def _masters() -> Iterator[tuple[str, str]]:
+    """Names of things, in which no name of a person is expected, but all that has a form."""
     found = f"{EMAIL} {PHONE} {CARD} {MY_NUMBER} {SSN} {ADDRESS}"
     yield (
         "products.csv",
         f"product_id,product_name,category_id,list_price,jan_code\nP1,Tea {found},C1,1,\n"
         f"P2,Tea,C1,{_ALL},\nP3,Tea,C1,1,{_ALL}\n",
+    )
+    yield "product_categories.csv", f"category_id,category_name\nC1,Drinks {found}\n"
+    yield (
+        "payment_methods.csv",
+        f"payment_method_code,payment_method_name,is_cashless\ncash,Cash {found},false\n",
+    )
+    yield (
+        "completejourney/products.csv",
+        "product_id,manufacturer_id,department,brand,product_category,product_type,package_size\n"
+        f"1004906,69,PRODUCE,Private,POTATOES,{found},5 LB\n",
     )
     yield (
         "vending_machines.csv",
@@ -64,6 +97,16 @@ def telemetry() -> dict[str, object]:
         "measured_at": "2026-01-01T01:00:00Z",
         "technician": {"name": NAMES[0], "phones": [PHONE], "card": int(CARD.replace(" ", ""))},
         "remark": _ALL,
+    }
+
+
+def weather() -> dict[str, object]:
+    """A day of the weather service, signed by its observer."""
+    return {
+        "prefecture": "Tokyo",
+        "date": "2026-01-01",
+        "temperature_max_c": 9.5,
+        "observer": {"name": NAMES[1], "born": _ALL},
     }
 
 

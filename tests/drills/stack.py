@@ -1,4 +1,4 @@
-"""A real Airflow over the ingest DAGs of this repository, which drills may break."""
+"""A real Airflow over DAGs of this repository, which drills may break."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
@@ -21,6 +22,8 @@ import pytest
 from deploy.local import airflow_env, stack
 from deploy.local.airflow_api import AirflowApi, DagRun
 from deploy.local.layout import REPOSITORY, Layout
+from include.transform.manifest import build_manifest
+from include.transform.project import DbtProject
 
 INGEST_DAGS = ("ingest_apis", "ingest_files", "replay_quarantine", "reprocess_day")
 # Of a machine that does much else: no run here takes half a minute of its own.
@@ -85,6 +88,7 @@ class Platform:
     """A data folder, an Airflow home, and the Airflow that runs over them now."""
 
     layout: Layout
+    dag_ids: tuple[str, ...]
     api: IngestApi
     running: stack.Stack
 
@@ -145,31 +149,18 @@ class Platform:
 
         Databases and Parquet are read value by value: their files are compressed.
         """
-        kept = {
-            str(path): path.read_bytes()
-            for path in (*self._files(self.layout.airflow_home), *self._documents())
-        }
-        kept |= _tables(sqlite3.connect(self.layout.metadata_database))
-        with duckdb.connect(str(self.layout.warehouse), read_only=True) as connection:
-            tables = connection.execute(
-                "SELECT table_schema || '.' || table_name FROM information_schema.tables"
-            ).fetchall()
-            for (table,) in tables:
-                kept[table] = repr(connection.execute(f"FROM {table}").fetchall()).encode()
-            for path in self._files(self.layout.data, ".parquet"):
-                rows = connection.execute("FROM read_parquet($path)", {"path": str(path)})
-                kept[str(path)] = repr(rows.fetchall()).encode()
-        return kept
+        files = (*_files(self.layout.airflow_home), *self._documents())
+        kept = {str(path): path.read_bytes() for path in files}
+        kept |= _sqlite_tables(self.layout.metadata_database)
+        for path in _files(self.layout.data, ".duckdb"):
+            kept |= _duckdb_tables(path)
+        return kept | _parquet_files(self.layout.data)
 
     def _documents(self) -> Iterator[Path]:
         as_they_came = (self.layout.sources, self.layout.data / "raw")
-        for path in self._files(self.layout.data):
+        for path in _files(self.layout.data):
             if not any(path.is_relative_to(folder) for folder in as_they_came):
                 yield path
-
-    @staticmethod
-    def _files(folder: Path, suffix: str = "") -> list[Path]:
-        return [path for path in folder.rglob(f"*{suffix}") if path.is_file()]
 
     def tasks(self) -> list[psutil.Process]:
         """The processes that run a task's own code now."""
@@ -210,29 +201,46 @@ def wait_until(done: Callable[[], Any], what: str, seconds: float = PATIENCE_SEC
 
 @contextmanager
 def platform(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str]
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: Mapping[str, str],
+    dag_ids: tuple[str, ...] = INGEST_DAGS,
+    dbt_tests: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Platform]:
-    """A copy of the repository's ingest below ``folder``, and its Airflow, until the block ends."""
+    """A copy of the repository below ``folder``, and its Airflow, until the block ends.
+
+    It has these DAGs alone. ``dbt_tests`` are tests by name that its dbt project has besides.
+    """
     copy = folder / "repository"
-    for part in ("include", "deploy", "plugins"):
+    for part in ("include", "deploy", "plugins", "dbt"):
         shutil.copytree(REPOSITORY / part, copy / part)
     (copy / "dags").mkdir()
-    for dag_id in INGEST_DAGS:
+    for dag_id in dag_ids:
         shutil.copy(REPOSITORY / "dags" / f"{dag_id}.py", copy / "dags")
+    for name, statement in dbt_tests.items():
+        (copy / "dbt" / "tests" / f"{name}.sql").write_text(statement, "utf-8")
     lines = [f"{name}='{value}'\n" for name, value in {**SETTINGS, **variables}.items()]
     (copy / ".env").write_text("".join(lines))
     for module in (stack, airflow_env):
         monkeypatch.setattr(module, "REPOSITORY", copy)
     layout = Layout(folder / "data", folder / "airflow")
-    running, api = start(layout)
-    made = Platform(layout, api, running)
+    if "transform" in dag_ids:
+        _build_manifest(copy / "dbt", layout)
+    running, api = start(layout, dag_ids)
+    made = Platform(layout, dag_ids, api, running)
     try:
         yield made
     finally:
         made.running.stop()
 
 
-def start(layout: Layout) -> tuple[stack.Stack, IngestApi]:
+def _build_manifest(project: Path, layout: Layout) -> None:
+    manifest = project / "manifests" / "dev.json"
+    environment = (("VENDING_DUCKDB_PATH", str(layout.warehouse)),)
+    build_manifest(DbtProject(project, "dev", manifest, environment))
+
+
+def start(layout: Layout, dag_ids: tuple[str, ...]) -> tuple[stack.Stack, IngestApi]:
     """Start Airflow over folders that may hold what an earlier one left."""
     running = stack.Stack(layout, stays=False, simulates=None)
     before = datetime.now(UTC)
@@ -242,14 +250,14 @@ def start(layout: Layout) -> tuple[stack.Stack, IngestApi]:
     wait_until(api.is_up, "Airflow's API")
     stack.remember_migration(layout)
     api.log_in(layout.passwords)
-    wait_until(lambda: set(INGEST_DAGS) <= api.parsed_since(before), "the DAGs to be parsed")
+    wait_until(lambda: set(dag_ids) <= api.parsed_since(before), "the DAGs to be parsed")
     return running, api
 
 
 def restart(platform: Platform) -> None:
     """End what is left of Airflow and start it again over the same folders."""
     platform.running.stop()
-    platform.running, platform.api = start(platform.layout)
+    platform.running, platform.api = start(platform.layout, platform.dag_ids)
 
 
 def kill(process: psutil.Process) -> bool:
@@ -275,13 +283,42 @@ def _title(process: psutil.Process) -> str:
         return ""
 
 
-def _tables(database: sqlite3.Connection) -> dict[str, bytes]:
-    """Every row of a SQLite database, by table."""
-    with closing(database):
-        named = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+def _files(folder: Path, suffix: str = "") -> list[Path]:
+    return [path for path in folder.rglob(f"*{suffix}") if path.is_file()]
+
+
+def _sqlite_tables(path: Path) -> dict[str, bytes]:
+    with closing(sqlite3.connect(path)) as database:
+        names = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         return {
-            f"airflow.db {name}": repr(
-                database.execute(f'SELECT * FROM "{name}"').fetchall()
-            ).encode()
-            for (name,) in named
+            f"{path} {name}": _content(database.execute(f'SELECT * FROM "{name}"'))
+            for (name,) in names
         }
+
+
+def _duckdb_tables(path: Path) -> dict[str, bytes]:
+    with duckdb.connect(str(path), read_only=True) as connection:
+        names = connection.execute(
+            "SELECT table_schema || '.' || table_name FROM information_schema.tables "
+            "WHERE table_type = 'BASE TABLE'"
+        ).fetchall()
+        return {f"{path} {name}": _content(connection.execute(f"FROM {name}")) for (name,) in names}
+
+
+def _parquet_files(folder: Path) -> dict[str, bytes]:
+    with duckdb.connect() as connection:
+        return {
+            f"{path} rows": _content(
+                connection.execute("FROM read_parquet($path)", {"path": str(path)})
+            )
+            for path in _files(folder, ".parquet")
+        }
+
+
+def _content(rows: Any) -> bytes:
+    """The values of a cursor as text; bytes as they are, since repr would escape them."""
+    return b"\n".join(
+        value if isinstance(value, bytes) else str(value).encode()
+        for row in rows.fetchall()
+        for value in row
+    )

@@ -26,7 +26,6 @@ from include.settings import Settings, load_settings
 from tests.parity.comparison import Verdict, as_table, compare
 from tests.parity.deliveries import Vendors
 from tests.parity.engines import DuckDB, Ingest, SnowflakeMarts
-from tests.parity.report import PARITY_TABLE
 from tests.parity.services import Cloud, running_cloud
 
 LEAST_SALES = 10_000
@@ -118,9 +117,9 @@ def _two_days(folder: Path, cloud: Cloud) -> ParityRun:
 
 
 @pytest.mark.parametrize("day", ["day 1", "day 2"])
-def test_every_mart_is_equal_column_by_column(run: ParityRun, day: str, record_property) -> None:
+def test_every_mart_is_equal_column_by_column(run: ParityRun, day: str, show) -> None:
     verdicts = run.verdicts[day]
-    record_property(f"{PARITY_TABLE}{day}", as_table(verdicts))
+    show(f"Snowflake's marts against DuckDB's, {day}", as_table(verdicts))
 
     assert {v.mart: v.differences for v in verdicts if not v.is_equal} == {}
 

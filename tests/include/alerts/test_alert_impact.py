@@ -17,6 +17,8 @@ SOURCE, STAGED = "source.v.raw.sales", "model.v.stg_sales"
 SALES, PRODUCTS = "model.v.fct_sales", "model.v.dim_products"
 TEST, DASHBOARD = "test.v.unique_sales.1a", "exposure.v.dashboard"
 
+RUN_ID = "asset_triggered__2026-11-21T10:18:30.124388+00:00_O7bTZ9hk"
+
 
 def node(unique_id: str, *parents: str, layer: str = "marts") -> dict[str, object]:
     kind, package, name = unique_id.split(".")[:3]
@@ -83,15 +85,15 @@ def test_a_link_cannot_be_forged_by_the_address_of_a_log(failed_test: Alert) -> 
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("ask ann@example.com", "ask ***"),
-        ("call 090-1234-5678 now", "call *** now"),
-        ("call +81 90 1234 5678", "call ***"),
+        ("ask ann@example.com", "ask [masked:email]"),
+        ("call 090-1234-5678 now", "call [masked:phone] now"),
+        ("call +81 90 1234 5678", "call [masked:phone]"),
+        ("paid with 4111 1111 1111 1111", "paid with [masked:card]"),
         ("2026-11-20 of VM0001, line 12345678", "2026-11-20 of VM0001, line 12345678"),
+        (RUN_ID, RUN_ID),
     ],
 )
-def test_addresses_and_telephone_numbers_are_masked_and_dates_are_not(
-    text: str, shown: str
-) -> None:
+def test_what_is_personal_is_masked_and_dates_are_not(text: str, shown: str) -> None:
     assert mask_personal(text) == shown
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
-from include.privacy.finder import find
+from include.privacy.finder import find, mask_text
 from include.privacy.marks import PersonalKind
-from include.privacy.text import mask_text, mask_unknown, withhold_text
+from include.privacy.text import mask_unknown, withhold_text
 from tests.include.privacy.corpus import Note, notes
 
 LEAST_PRECISION, LEAST_RECALL = 0.98, 0.95
 
 
-def test_precision_and_recall_on_the_labelled_corpus(capsys: pytest.CaptureFixture[str]) -> None:
+def test_precision_and_recall_on_the_labelled_corpus(show: Callable[[str, str], None]) -> None:
     found: Counter[PersonalKind] = Counter()
     right: Counter[PersonalKind] = Counter()
     planted: Counter[PersonalKind] = Counter()
@@ -29,16 +30,15 @@ def test_precision_and_recall_on_the_labelled_corpus(capsys: pytest.CaptureFixtu
         )
         planted.update(label.kind for label in note.labels)
         masked.update(_fully_masked(note))
-    with capsys.disabled():
-        print()
-        for kind in PersonalKind:
-            print(
-                f"{kind.value:10} precision {right[kind] / found[kind]:.4f} of {found[kind]}, "
-                f"recall {masked[kind] / planted[kind]:.4f} of {planted[kind]}"
-            )
-        precision = right.total() / found.total()
-        recall = masked.total() / planted.total()
-        print(f"all        precision {precision:.4f}, recall {recall:.4f}")
+    precision = right.total() / found.total()
+    recall = masked.total() / planted.total()
+    kinds = [
+        f"{kind.value:10} precision {right[kind] / found[kind]:.4f} of {found[kind]}, "
+        f"recall {masked[kind] / planted[kind]:.4f} of {planted[kind]}"
+        for kind in PersonalKind
+    ]
+    together = f"all        precision {precision:.4f}, recall {recall:.4f}"
+    show("personal data found in free text", "\n".join((*kinds, together)))
     assert precision >= LEAST_PRECISION
     assert recall >= LEAST_RECALL
 

@@ -70,9 +70,11 @@ def test_a_value_comes_back_for_its_token_and_lies_nowhere_readable(settings, la
 def test_who_asked_for_what_and_why_is_written_down(settings, lake) -> None:
     keep_values(lake, FIRST, "b1", [("tok_1", CARD)])
 
-    ask(settings, lake, "tok_1", "complaint of 090-1234-5678")
+    ask(settings, lake, "tok_1", f"complaint of 090-1234-5678, {CARD}")
 
-    assert audit(settings) == [("ann", "detokenised", "tok_1", "complaint of ***")]
+    assert audit(settings) == [
+        ("ann", "detokenised", "tok_1", "complaint of [masked:phone], [masked:card]")
+    ]
 
 
 def test_a_request_for_a_token_that_is_not_there_is_written_down_too(settings, lake) -> None:

@@ -66,7 +66,7 @@ def test_five_failing_rows_are_kept_without_what_may_be_personal(
         "SELECT failing_rows, failures, message FROM ops.dbt_results WHERE outcome = 'failed'"
     )
     assert json.loads(shown) == [
-        {"sale_id": str(i), "note": "*** ***", "gone": None} for i in range(5)
+        {"sale_id": str(i), "note": "[masked:email] [masked:phone]", "gone": None} for i in range(5)
     ]
     assert (failures, message) == (7, "Got 7 results, configured to fail if != 0")
 
