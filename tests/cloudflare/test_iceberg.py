@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from duckdb_extensions import import_extension
 from pyiceberg.table import Table, Transaction
 
 from deploy.cloudflare.local_catalog import LocalCatalog, running_catalog
@@ -518,16 +519,20 @@ def test_tables_on_r2_are_written_read_and_tidied(
     assert os.environ["AWS_REQUEST_CHECKSUM_CALCULATION"] == "when_required"
 
 
-def test_duckdb_reads_a_table_through_the_catalog(catalog: LocalCatalog, made: Warehouse) -> None:
-    extensions = pytest.importorskip(
-        "duckdb_extensions", reason="DuckDB's iceberg extension is not installed"
-    )
+def test_duckdb_reads_a_table_through_the_catalog(
+    catalog: LocalCatalog, made: Warehouse, tmp_path: Path
+) -> None:
     publish_iceberg(made, catalog)
     made.execute("UPDATE MART SET units = 1000 WHERE machine_id = 'M000001'")
     publish_iceberg(made, catalog)
-    with duckdb.connect(config={"autoinstall_known_extensions": False}) as connection:
+    # Of wheels, into a folder of the test: not those of the person who runs it.
+    of_wheels = {
+        "autoinstall_known_extensions": False,
+        "extension_directory": str(tmp_path / "extensions"),
+    }
+    with duckdb.connect(config=of_wheels) as connection:
         for name in ("avro", "httpfs", "iceberg"):
-            extensions.import_extension(name, con=connection)
+            import_extension(name, con=connection)
             connection.load_extension(name)
         connection.execute(
             f"ATTACH '{catalog.access.warehouse}' AS lake (TYPE iceberg, "
