@@ -23,6 +23,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from uuid import uuid4
 
@@ -34,7 +35,7 @@ from include.publish.d1_sql import (
     d1_table,
     names,
 )
-from include.publish.digests import RowDigests, short_digest
+from include.publish.digests import RowDigests, digest, short_digest
 from include.publish.marts import CHUNK_ROWS, MartReader, PublishError, identifier, text
 from include.publish.outcome import Outcome
 from include.publish.spec import D1Spec, PublishedMart, Sink
@@ -80,7 +81,7 @@ class D1Sink:
         self._size_limit = size_limit
         self._relation = reader.relation(mart)
         # Where a row is in the indexes, beside its digest.
-        self._place = f"md5_number_lower({self._table.row_indexed})"
+        self._place = digest(self._table.row_indexed)
         self._digests = RowDigests(
             reader,
             self._relation,
@@ -96,29 +97,32 @@ class D1Sink:
 
         Raises PublishError for rows that D1 cannot hold, CloudflareError if D1 refuses.
         """
+        published = published_version(self._database, self._mart.name)
+        follows = published if published and self._can_follow(published) else None
+        if follows is None:
+            self._write_rows_once()
         path = self._reader.scratch / f"{uuid4().hex}.parquet"
         self._digests.write(path)
         row_count = self._digests.require_keys(path, self._mart.name, Sink.D1, self._table.key)
         self._check_sizes(path)
         version = self._digests.version(path, self._layout)
-        published = published_version(self._database, self._mart.name)
         if published is not None and published.version == version:
             if not self._versions.has(version):
                 self._versions.keep(version, path)
             self._versions.drop_all_but({version})
             return Outcome(self._mart.name, Sink.D1, version, row_count, how="unchanged")
         self._check_values()
-        outcome = self._bring(Publication(version, self._layout, row_count), published, path)
+        outcome = self._bring(Publication(version, self._layout, row_count), follows, path)
         self._versions.drop_all_but({version})
         return outcome
 
-    def _bring(self, wanted: Publication, published: Publication | None, path: Path) -> Outcome:
-        if published is None or not self._can_follow(published):
+    def _bring(self, wanted: Publication, follows: Publication | None, path: Path) -> Outcome:
+        if follows is None:
             self._keep(wanted, path)
             return self._replace(wanted)
-        self._compare(published.version, path)
+        self._compare(follows.version, path)
         self._keep(wanted, path)
-        return self._apply(wanted, published)
+        return self._apply(wanted, follows)
 
     def _keep(self, wanted: Publication, path: Path) -> None:
         # Before D1 knows of the version, so that whatever version D1 has, its file is there.
@@ -128,6 +132,16 @@ class D1Sink:
         return published.layout == self._layout and self._versions.has(published.version)
 
     # ---- the version
+
+    def _write_rows_once(self) -> None:
+        """Make the table `literals` of the rows that will all be sent, as SQLite writes them."""
+        self._reader.connection.execute(
+            f"CREATE OR REPLACE TABLE literals AS SELECT {self._table.row_key} AS key, "
+            f"{self._table.row} AS row_text, {self._place} AS place FROM {self._relation}"
+        )
+        self._digests = RowDigests(
+            self._reader, "literals", "key", "row_text", (("place", "place"),)
+        )
 
     def _check_sizes(self, path: Path) -> None:
         largest = self._reader.connection.execute(
@@ -174,16 +188,14 @@ class D1Sink:
         # indexes are unique in a database.
         beside = f"{self._mart.name}__{wanted.version}__{uuid4().hex[:8]}"
         insert = insert_into(beside, self._table.column_names)
-        short = self._short(insert)
+        short = f"strlen(row_text) <= {widest_row(insert)}"
         written = self._import(
-            [
-                *self._drop_what_lies_beside(),
-                self._table.create(beside),
-                *joined(self._rows(self._table.row, self._relation, short), insert),
-                *self._table.create_indexes(beside),
-            ]
+            self._drop_what_lies_beside(),
+            [self._table.create(beside)],
+            joined(self._rows("row_text", "literals", short), insert),
+            self._table.create_indexes(beside),
         )
-        wide = self._bound_rows(insert, f"NOT ({short})")
+        wide = self._bound_rows(insert, f"NOT ({self._short(insert)})")
         for batch in _requests(wide):
             written += self._database.run(batch).rows_written
         self._require_count(beside, wanted.row_count)
@@ -271,13 +283,11 @@ class D1Sink:
         }
         insert = {moves: insert_into(fresh[moves], columns) for moves in fresh}
         written = self._import(
-            [
-                *self._drop_what_lies_beside(),
-                *(table.create(fresh[moves]) for moves in fresh),
-                f"CREATE TABLE {identifier(gone)} AS SELECT {key} FROM {identifier(fresh[True])}",
-                *joined(self._rows("key", "gone", "true"), insert_into(gone, key)),
-                *(sql for moves in fresh for sql in self._literal_upserts(insert[moves], moves)),
-            ]
+            self._drop_what_lies_beside(),
+            [table.create(fresh[moves]) for moves in fresh],
+            [f"CREATE TABLE {identifier(gone)} AS SELECT {key} FROM {identifier(fresh[True])}"],
+            joined(self._rows("key", "gone", "true"), insert_into(gone, key)),
+            *(self._literal_upserts(insert[moves], moves) for moves in fresh),
         )
         for moves in fresh:
             for batch in _requests(self._bound_upserts(insert[moves], moves)):
@@ -305,12 +315,18 @@ class D1Sink:
 
     # ---- both
 
-    def _rows(self, expression: str, relation: str, condition: str) -> Iterator[str]:
+    def _rows(
+        self, expression: str, relation: str, condition: str
+    ) -> Iterator[list[tuple[str, int]]]:
+        """Chunks of a text for each row, and its size in bytes."""
         # A cursor of its own: results are read while other statements of the reader run.
         with self._reader.connection.cursor() as cursor:
-            cursor.execute(f"SELECT {expression} FROM {relation} WHERE {condition}")
+            cursor.execute(
+                "SELECT row_text, strlen(row_text) "
+                f"FROM (SELECT {expression} AS row_text FROM {relation} WHERE {condition})"
+            )
             while rows := cursor.fetchmany(CHUNK_ROWS):
-                yield from (row[0] for row in rows)
+                yield rows
 
     def _short(self, around: Around) -> str:
         """A condition for rows that fit into a statement as literals; the others are bound."""
@@ -329,12 +345,12 @@ class D1Sink:
             while row := cursor.fetchone():
                 yield Statement(f"{around.before}({marks}){around.after}", row)
 
-    def _import(self, statements: Iterable[str]) -> int:
+    def _import(self, *parts: Iterable[str]) -> int:
         path = self._reader.scratch / f"{uuid4().hex}.sql"
         with path.open("w", encoding="utf-8", newline="\n") as file:
             # D1 knows an import by its content, and this one is to run whatever ran before.
             file.write(f"-- {uuid4().hex}\n")
-            for statement in statements:
+            for statement in chain.from_iterable(parts):
                 file.write(f"{statement};\n")
         try:
             return self._database.import_file(path)

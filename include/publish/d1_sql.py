@@ -60,14 +60,13 @@ class D1Column:
     @property
     def literal(self) -> str:
         """DuckDB SQL for the value as a literal of SQLite."""
+        written = f"CAST({self.value} AS VARCHAR)"
         if self.d1_type == "TEXT":
+            written = f"'''' || replace({self.value}, '''', '''''') || ''''"
             # A literal of SQLite ends at NUL, so such a text is written in hexadecimal.
-            plain = f"'''' || replace({self.value}, '''', '''''') || ''''"
             coded = f"'CAST(X''' || hex({self.value}) || ''' AS TEXT)'"
-            present = f"CASE WHEN contains({self.value}, chr(0)) THEN {coded} ELSE {plain} END"
-        else:
-            present = f"CAST({self.value} AS VARCHAR)"
-        return f"CASE WHEN {self.value} IS NULL THEN 'NULL' ELSE {present} END"
+            written = f"CASE WHEN contains({self.value}, chr(0)) THEN {coded} ELSE {written} END"
+        return f"coalesce({written}, 'NULL')"
 
 
 @dataclass(frozen=True, slots=True)

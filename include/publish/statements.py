@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from include.cloudflare.d1 import STATEMENT_BYTES
 from include.publish.marts import identifier
 
 # Of a statement's limit, what is left to the text around the rows.
 _AROUND_BYTES = 20_000
+_BETWEEN = "),\n("
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +28,22 @@ def widest_row(around: Around) -> int:
     return STATEMENT_BYTES - max(_AROUND_BYTES, len((around.before + around.after).encode()) + 100)
 
 
-def joined(rows: Iterable[str], around: Around) -> Iterator[str]:
-    """Statements with as many rows each as fit. A row is SQL without its parentheses."""
+def joined(chunks: Iterable[Sequence[tuple[str, int]]], around: Around) -> Iterator[str]:
+    """Statements with as many rows of a chunk each as fit.
+
+    A row is SQL without its parentheses, and its size in bytes.
+    """
     room = widest_row(around)
-    taken: list[str] = []
-    size = 0
-    for row in rows:
-        row_size = len(row.encode()) + 4
-        if taken and size + row_size > room:
-            yield _statement(taken, around)
-            taken, size = [], 0
-        taken.append(row)
-        size += row_size
-    if taken:
-        yield _statement(taken, around)
+    for chunk in chunks:
+        # No step of Python's for each row: of a large mart they would take longer than the rows.
+        rows, sizes = zip(*chunk, strict=True)
+        ends = list(accumulate(map(len(_BETWEEN).__add__, sizes)))
+        first = 0
+        while first < len(rows):
+            before = ends[first - 1] if first else 0
+            beyond = max(first + 1, bisect_right(ends, before + room))
+            yield f"{around.before}({_BETWEEN.join(rows[first:beyond])}){around.after}"
+            first = beyond
 
 
 def insert_into(table: str, columns: str, after: str = "") -> Around:
@@ -48,7 +53,3 @@ def insert_into(table: str, columns: str, after: str = "") -> Around:
 def delete_from(table: str, key: str) -> Around:
     # A row value on the left needs a subquery on the right, which VALUES is.
     return Around(f"DELETE FROM {identifier(table)} WHERE ({key}) IN (VALUES\n", ")")
-
-
-def _statement(rows: list[str], around: Around) -> str:
-    return around.before + "(" + "),\n(".join(rows) + ")" + around.after

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 from include.cloudflare.iceberg import explained
-from include.publish.digests import parts
+from include.publish.digests import digest_columns, parts
 from include.publish.iceberg import current_snapshot, mart_digests
 from include.publish.iceberg_files import current_files, read_file
 from include.publish.iceberg_schema import iceberg_table
@@ -36,8 +36,7 @@ def verify_iceberg_table(services: Services, mart: PublishedMart) -> str:
         for task in current_files(table):
             connection.register("file_rows", read_file(table, task, shape.schema.column_names))
             connection.execute(
-                "INSERT INTO edge_rows SELECT key, md5_number_lower(row_text), "
-                "md5_number_upper(row_text) "
+                f"INSERT INTO edge_rows SELECT key, {digest_columns('row_text')} "
                 f"FROM (SELECT {shape.row_key} AS key, {shape.row} AS row_text FROM file_rows)"
             )
             connection.unregister("file_rows")
