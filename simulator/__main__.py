@@ -43,6 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     write.add_argument("--seed", type=int, help="default 7")
     write.add_argument("--end-date", type=date.fromisoformat, help="default: yesterday in Tokyo")
     write.add_argument("--faults", help=f"none (default), all, or some of {','.join(FAULT_NAMES)}")
+    write.add_argument(
+        "--machines-per-file", type=int, help="default 1; more make fewer and larger files"
+    )
     write.set_defaults(command=_write)
     uploaded = commands.add_parser("upload", help="bring the vendor's files to a bucket")
     uploaded.add_argument("--from", dest="sources", type=Path, required=True)
@@ -82,7 +85,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _write(options: argparse.Namespace) -> None:
     faults = options.faults and parse_names(options.faults, FAULT_NAMES, "fault")
-    request = Request(options.seed, options.machines, options.days, options.end_date, faults)
+    request = Request(
+        seed=options.seed,
+        machines=options.machines,
+        days=options.days,
+        end_date=options.end_date,
+        faults=faults,
+        machines_per_file=options.machines_per_file,
+    )
     state = agreed_state(options.state, request)
     fleet = Fleet(state)
     plan = plan_faults(fleet)  # before the state is kept: it may find the fleet too small

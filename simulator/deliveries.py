@@ -49,6 +49,10 @@ class Correction:
 
 def deliver(fleet: Fleet, out: Path, phase: str) -> tuple[str, ...]:
     """Write the files of a phase; the object keys of those that were not there yet like this."""
+    if fleet.state.machines_per_file > 1:
+        raise SimulatorError(
+            "Later deliveries are files of one machine; these machines share theirs."
+        )
     delivered = []
     for file in _files_of(fleet, phase):
         key = object_key(fleet, file.day, file.name)

@@ -7,6 +7,7 @@ import numpy as np
 from simulator.catalogue import PAYMENT_METHODS, PRODUCTS, Serving
 from simulator.clock import SECONDS_PER_DAY
 from simulator.fleet import Fleet, Machine
+from simulator.order import stable_order
 from simulator.places import SITE_TYPES
 from simulator.randomness import Purpose, stream
 
@@ -46,14 +47,14 @@ def simulate_demand(fleet: Fleet, machine: Machine) -> Demand:
     slot = _draw_by_day(random, day, _slot_cdf(fleet, machine))
     hour = _draw_by_day(random, day, _HOUR_CDF[machine.site_types(days)])
     second = day * SECONDS_PER_DAY + hour * 3600 + random.integers(0, 3600, day.size)
-    order = np.argsort(second, kind="stable")
-    second, slot = second[order], slot[order]
     end = fleet.state.days * SECONDS_PER_DAY
+    order = stable_order(second, end)
+    second, slot = second[order], slot[order]
     return Demand(
         second=second,
         slot=slot,
         units=1 + (random.random(second.size) < _SHARE_OF_PAIRS),
-        payment=np.searchsorted(_PAYMENT_CDF[:-1], random.random(second.size), side="right"),
+        payment=_payments(random.random(second.size)),
         void_second=_void_seconds(random, second, end),
         refund_second=_refund_seconds(random, second, end),
         refunded_at_most=random.integers(1, 3, second.size),
@@ -98,18 +99,33 @@ def _draw_by_day(random: np.random.Generator, day: np.ndarray, cdf: np.ndarray) 
     return np.clip(found - day * choices, 0, choices - 1)
 
 
+def _payments(draws: np.ndarray) -> np.ndarray:
+    """The payment method of each draw; adding up comparisons is faster than searching."""
+    payment = np.zeros(draws.size, dtype=np.int8)
+    for bound in _PAYMENT_CDF[:-1]:
+        payment += draws >= bound
+    return payment
+
+
 def _void_seconds(random: np.random.Generator, second: np.ndarray, end: int) -> np.ndarray:
     """Mostly within a minute and a half; now and then only the nightly check finds the jam."""
-    is_void = random.random(second.size) < _SHARE_OF_VOIDS
-    soon = second + random.integers(5, 90, second.size)
-    next_midnight = (second // SECONDS_PER_DAY + 1) * SECONDS_PER_DAY
-    nightly = next_midnight + random.integers(300, 3 * 3600, second.size)
-    when = np.where(random.random(second.size) < 0.15, nightly, soon)
-    return np.where(is_void & (when < end), when, -1)
+    void = np.flatnonzero(random.random(second.size) < _SHARE_OF_VOIDS)
+    soon = second[void] + random.integers(5, 90, second.size)[void]
+    next_midnight = (second[void] // SECONDS_PER_DAY + 1) * SECONDS_PER_DAY
+    nightly = next_midnight + random.integers(300, 3 * 3600, second.size)[void]
+    when = np.where(random.random(second.size)[void] < 0.15, nightly, soon)
+    return _seconds_at(void, when, second.size, end)
 
 
 def _refund_seconds(random: np.random.Generator, second: np.ndarray, end: int) -> np.ndarray:
     """Ten minutes to two days later; a refund after the end of the history does not happen."""
-    is_refunded = random.random(second.size) < _SHARE_OF_REFUNDS
-    when = second + random.integers(600, 2 * SECONDS_PER_DAY, second.size)
-    return np.where(is_refunded & (when < end), when, -1)
+    refunded = np.flatnonzero(random.random(second.size) < _SHARE_OF_REFUNDS)
+    when = second[refunded] + random.integers(600, 2 * SECONDS_PER_DAY, second.size)[refunded]
+    return _seconds_at(refunded, when, second.size, end)
+
+
+def _seconds_at(positions: np.ndarray, seconds: np.ndarray, size: int, end: int) -> np.ndarray:
+    """`seconds` at these positions where they lie before the end, else -1; shape (size,)."""
+    result = np.full(size, -1)
+    result[positions] = np.where(seconds < end, seconds, -1)
+    return result

@@ -1,11 +1,13 @@
 """Sales and replenishment files as bytes.
 
-A column is a matrix of characters, one row a CSV row, padded with NUL. Columns side by side are
-the file; deleting the NULs leaves the CSV. So no Python object is made for a cell, which is what
-csv.writer would spend its time on. No value that is written here needs quoting.
+A column is an array of byte strings of one width, one for each CSV row, padded with NUL, its
+separator included. Columns side by side are the file; deleting the NULs leaves the CSV. So no
+Python object is made for a cell, which is what csv.writer would spend its time on: cells are copied
+from tables of all that a column can hold. No value that is written here needs quoting.
 """
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -38,9 +40,13 @@ _NOTES = np.array(
     ]
 )
 _VISITS_PER_NOTE = 7
-_PAYMENT_CODES = np.array([method.payment_method_code for method in PAYMENT_METHODS], dtype="S")
-_KIND_CODES = np.array([kind.name.lower() for kind in Kind], dtype="S")
-_PRODUCT_IDS = np.array([product.product_id for product in PRODUCTS], dtype="S")
+_PAYMENT_AND_KIND = np.array(
+    [
+        [f"{method.payment_method_code},{kind.name.lower()},".encode() for kind in Kind]
+        for method in PAYMENT_METHODS
+    ]
+)
+_PRODUCT_IDS = [product.product_id.encode() for product in PRODUCTS]
 
 
 @dataclass(frozen=True)
@@ -64,137 +70,155 @@ def transaction_id(number: int) -> str:
     return f"T{number:08d}"
 
 
-def sales_files(fleet: Fleet, history: MachineHistory) -> Iterator[SourceFile]:
+def sales_files(fleet: Fleet, *histories: MachineHistory) -> Iterator[SourceFile]:
     """One file a day since installation, also for a day without a sale."""
+    label = _label([history.machine for history in histories])
+    for day, body in _joined(_sales(fleet, history) for history in histories):
+        yield SourceFile(day, sales_name(label, fleet.dates[day]), SALES_HEADER + body)
+
+
+def replenishment_files(fleet: Fleet, *histories: MachineHistory) -> Iterator[SourceFile]:
+    """One file a day with a visit, one row a slot; a machine has at most one visit a day."""
+    label = _label([history.machine for history in histories])
+    for day, body in _joined(_replenishments(fleet, history) for history in histories):
+        name = replenishment_name(label, fleet.dates[day])
+        yield SourceFile(day, name, REPLENISHMENT_HEADER + body)
+
+
+def file_names(fleet: Fleet, *machines: Machine) -> Iterator[tuple[int, str]]:
+    """(day number, name) of every file of machines that share theirs, without their sales."""
+    label = _label(machines)
+    for day in range(min(machine.installed_day for machine in machines), fleet.state.days):
+        yield day, sales_name(label, fleet.dates[day])
+    visits = [fleet.visit_times(machine) // SECONDS_PER_DAY for machine in machines]
+    for day in np.unique(np.concatenate(visits)).tolist():
+        yield day, replenishment_name(label, fleet.dates[day])
+
+
+def _label(machines: Sequence[Machine]) -> str:
+    """What the names of their files say: a machine, or the first and the last of several."""
+    first, last = machines[0].machine_id, machines[-1].machine_id
+    return first if first == last else f"{first}-{last}"
+
+
+def _joined(parts: Iterator[Iterator[tuple[int, bytes]]]) -> Iterator[tuple[int, bytes]]:
+    """(day number, CSV rows) of several machines, by day."""
+    bodies: defaultdict[int, list[bytes]] = defaultdict(list)
+    for part in parts:
+        for day, body in part:
+            bodies[day].append(body)
+    for day in sorted(bodies):
+        yield day, b"".join(bodies[day])
+
+
+def _sales(fleet: Fleet, history: MachineHistory) -> Iterator[tuple[int, bytes]]:
     machine, rows = history.machine, history.transactions
-    day = rows.second // SECONDS_PER_DAY
-    columns = [
-        _constant(machine.machine_id),
-        _numbered("T", np.arange(1, day.size + 1)),
-        _integers(rows.slot + 1),
-        _texts(_PRODUCT_IDS[machine.slot_products[rows.slot]]),
-        _times(fleet, rows.second),
+    day, second = np.divmod(rows.second, SECONDS_PER_DAY)
+    slots = [
+        b",%d,%s," % (number, _PRODUCT_IDS[product])
+        for number, product in enumerate(machine.slot_products, start=1)
+    ]
+    lines = _Lines(
+        day.size,
+        np.array([f"{machine.machine_id},T".encode()]),
+        *_eight_digits(np.arange(1, day.size + 1)),
+        np.array(slots)[rows.slot],
+        _date_texts(fleet)[day],
+        _CLOCK[second],
         _integers(rows.quantity),
         _integers(rows.unit_price),
         _integers(rows.amount),
-        _texts(_PAYMENT_CODES[rows.payment]),
-        _texts(_KIND_CODES[rows.kind]),
-        _blank_where(rows.original == 0, _numbered("T", rows.original)),
-    ]
-    body, offsets = _render(columns, day.size)
-    bounds = offsets[np.searchsorted(day, np.arange(fleet.state.days + 1))]
+        _PAYMENT_AND_KIND[rows.payment, rows.kind],
+        _references(rows.original),
+    )
+    bounds = np.searchsorted(day, np.arange(fleet.state.days + 1)).tolist()
     for number in range(machine.installed_day, fleet.state.days):
-        name = sales_name(machine.machine_id, fleet.state.day(number))
-        yield SourceFile(number, name, SALES_HEADER + body[bounds[number] : bounds[number + 1]])
+        yield number, lines.text(bounds[number], bounds[number + 1])
 
 
-def replenishment_files(fleet: Fleet, history: MachineHistory) -> Iterator[SourceFile]:
-    """One file a visit, one row a slot; a machine has at most one visit a day."""
+def _replenishments(fleet: Fleet, history: MachineHistory) -> Iterator[tuple[int, bytes]]:
     machine, visits = history.machine, history.visits
-    count, slots = visits.after.shape
-    visit_days = visits.second // SECONDS_PER_DAY
-    staff = [fleet.route_on(machine, day).staff_id for day in visit_days.tolist()]
-    columns = [
-        _constant(machine.machine_id),
-        _numbered("R", np.repeat(np.arange(1, count + 1), slots)),
-        _integers(np.tile(np.arange(1, slots + 1), count)),
-        _texts(np.tile(_PRODUCT_IDS[machine.slot_products], count)),
-        np.repeat(_times(fleet, visits.second), slots, axis=0),
+    count, slot_count = visits.after.shape
+    day, second = np.divmod(visits.second, SECONDS_PER_DAY)
+    staff = [b"%s," % fleet.route_on(machine, number).staff_id.encode() for number in day.tolist()]
+    slots = [
+        b",%d,%s," % (number, _PRODUCT_IDS[product])
+        for number, product in enumerate(machine.slot_products, start=1)
+    ]
+    high, low = _eight_digits(np.arange(1, count + 1))
+    lines = _Lines(
+        count * slot_count,
+        np.array([f"{machine.machine_id},R".encode()]),
+        np.repeat(high, slot_count),
+        np.repeat(low, slot_count),
+        np.tile(np.array(slots), count),
+        np.repeat(_date_texts(fleet)[day], slot_count),
+        np.repeat(_CLOCK[second], slot_count),
         _integers(visits.added.ravel()),
         _integers(visits.removed.ravel()),
         _integers(visits.after.ravel()),
-        _texts(np.repeat(np.array(staff, dtype="S"), slots)),
-        _notes(machine, count, slots),
-    ]
-    body, offsets = _render(columns, count * slots)
-    bounds = offsets[np.arange(count + 1) * slots]
-    for visit, day in enumerate(visit_days.tolist()):
-        name = replenishment_name(machine.machine_id, fleet.state.day(day))
-        content = REPLENISHMENT_HEADER + body[bounds[visit] : bounds[visit + 1]]
-        yield SourceFile(day, name, content)
+        np.repeat(np.array(staff), slot_count),
+        _notes(machine, count, slot_count),
+    )
+    for visit, number in enumerate(day.tolist()):
+        yield number, lines.text(visit * slot_count, (visit + 1) * slot_count)
 
 
 def _notes(machine: Machine, visits: int, slots: int) -> np.ndarray:
     """A note in the first row of some visits, which ones depending on the machine."""
-    row = np.arange(visits * slots)
-    number, slot = np.divmod(row, slots)
-    is_blank = (slot > 0) | ((number + machine.index) % _VISITS_PER_NOTE > 0)
-    return _blank_where(is_blank, _texts(_NOTES[number // _VISITS_PER_NOTE % _NOTES.size]))
+    notes = np.zeros(visits * slots, dtype=_NOTES.dtype)
+    visit = np.arange(-machine.index % _VISITS_PER_NOTE, visits, _VISITS_PER_NOTE)
+    notes[visit * slots] = _NOTES[visit // _VISITS_PER_NOTE % _NOTES.size]
+    return notes
 
 
-def file_names(fleet: Fleet, machine: Machine) -> Iterator[tuple[int, str]]:
-    """(day number, name) of every file of a machine, without simulating its sales."""
-    for day in range(machine.installed_day, fleet.state.days):
-        yield day, sales_name(machine.machine_id, fleet.state.day(day))
-    for day in (fleet.visit_times(machine) // SECONDS_PER_DAY).tolist():
-        yield day, replenishment_name(machine.machine_id, fleet.state.day(day))
+class _Lines:
+    """CSV rows, the columns in order; a column of one value holds it in every row."""
+
+    def __init__(self, count: int, *columns: np.ndarray) -> None:
+        cells = [(str(number), column.dtype) for number, column in enumerate(columns)]
+        self._rows = np.empty(count, [*cells, ("end", "S1")])
+        for (name, _), column in zip(cells, columns, strict=True):
+            self._rows[name] = column
+        self._rows["end"] = b"\n"
+
+    def text(self, start: int, stop: int) -> bytes:
+        return self._rows[start:stop].tobytes().translate(None, b"\0")
 
 
-def _render(columns: list[np.ndarray], rows: int) -> tuple[bytes, np.ndarray]:
-    """The CSV body, and the offset in it of each row and of the end, shape (rows + 1,)."""
-    separators = [_constant(",")] * (len(columns) - 1) + [_constant("\n")]
-    parts = [part for pair in zip(columns, separators, strict=True) for part in pair]
-    width = sum(part.shape[1] for part in parts)
-    matrix = np.empty((rows, width), dtype=np.uint8)
-    left = 0
-    for part in parts:
-        matrix[:, left : left + part.shape[1]] = part
-        left += part.shape[1]
-    offsets = np.zeros(rows + 1, dtype=np.int64)
-    np.cumsum(np.count_nonzero(matrix, axis=1), out=offsets[1:])
-    return matrix.tobytes().translate(None, b"\0"), offsets
+def _eight_digits(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """With leading zeros, in two columns."""
+    high, low = np.divmod(numbers, _FOUR_DIGITS.size)
+    return _FOUR_DIGITS[high], _FOUR_DIGITS[low]
 
 
-def _constant(text: str) -> np.ndarray:
-    return np.frombuffer(text.encode(), dtype=np.uint8)[None, :]
+def _references(numbers: np.ndarray) -> np.ndarray:
+    """Transaction ids; blank for 0."""
+    texts = np.zeros(numbers.size, dtype=f"S{len(transaction_id(0))}")
+    named = np.flatnonzero(numbers)
+    texts[named] = [transaction_id(number).encode() for number in numbers[named].tolist()]
+    return texts
 
 
-def _texts(values: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(values).view(np.uint8).reshape(values.size, values.itemsize)
-
-
-def _numbered(prefix: str, numbers: np.ndarray) -> np.ndarray:
-    """`prefix` and the number with leading zeros, eight digits."""
-    letter = np.full((numbers.size, 1), ord(prefix), dtype=np.uint8)
-    high, low = np.divmod(numbers, len(_FOUR_DIGITS))
-    return np.concatenate([letter, _FOUR_DIGITS[high], _FOUR_DIGITS[low]], axis=1)
-
-
-def _times(fleet: Fleet, seconds: np.ndarray) -> np.ndarray:
-    """ISO 8601 with the Tokyo offset."""
-    days = np.array([f"{fleet.state.day(day)}" for day in range(fleet.state.days)], dtype="S")
-    day, second = np.divmod(seconds, SECONDS_PER_DAY)
-    return np.concatenate([_texts(days[day]), _CLOCK[second]], axis=1)
-
-
-def _digits(numbers: np.ndarray, count: int) -> np.ndarray:
-    """Decimal digits with leading zeros, shape (numbers, count)."""
-    powers = 10 ** np.arange(count - 1, -1, -1)
-    return (numbers[:, None] // powers % 10 + ord("0")).astype(np.uint8)
-
-
-def _clock() -> np.ndarray:
-    """The time of day with the offset for each second of a day, shape (seconds, characters)."""
-    table = np.tile(_constant(f"T00:00:00{UTC_OFFSET}"), (SECONDS_PER_DAY, 1))
-    second = np.arange(SECONDS_PER_DAY)
-    table[:, 1:3] = _digits(second // 3600, 2)
-    table[:, 4:6] = _digits(second // 60 % 60, 2)
-    table[:, 7:9] = _digits(second % 60, 2)
-    return table
+def _date_texts(fleet: Fleet) -> np.ndarray:
+    return np.array([f"{day}".encode() for day in fleet.dates])
 
 
 def _integers(values: np.ndarray) -> np.ndarray:
     """Decimal text of small integers, through a table of every value between the extremes."""
     if values.size == 0:
-        return np.empty((0, 1), dtype=np.uint8)
+        return np.empty(0, dtype="S1")
     low, high = int(values.min()), int(values.max())
-    table = np.array([b"%d" % number for number in range(low, high + 1)])
-    return _texts(table[values - low])
+    return np.array([b"%d," % number for number in range(low, high + 1)])[values - low]
 
 
-def _blank_where(is_blank: np.ndarray, column: np.ndarray) -> np.ndarray:
-    return np.where(is_blank[:, None], np.uint8(0), column)
-
-
-_FOUR_DIGITS = _digits(np.arange(10_000), 4)
-_CLOCK = _clock()
+# ISO 8601 with the Tokyo offset, from the day on.
+_CLOCK = np.array(
+    [
+        f"T{hour:02}:{minute:02}:{second:02}{UTC_OFFSET},".encode()
+        for hour in range(24)
+        for minute in range(60)
+        for second in range(60)
+    ]
+)
+_FOUR_DIGITS = np.array([b"%04d" % number for number in range(10_000)])

@@ -4,6 +4,7 @@ Masters and history are both made from this, so what the files say about a day i
 """
 
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 
 import numpy as np
@@ -106,6 +107,11 @@ class Fleet:
     @cached_property
     def machines(self) -> tuple[Machine, ...]:
         return tuple(_make_machine(self.state, index) for index in range(self.state.machines))
+
+    @cached_property
+    def dates(self) -> tuple[date, ...]:
+        """The business date of each simulated day."""
+        return tuple(self.state.day(number) for number in range(self.state.days))
 
     @cached_property
     def weather(self) -> Weather:

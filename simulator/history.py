@@ -17,6 +17,9 @@ class Kind(IntEnum):
     VOID = 2
 
 
+_SIGN = np.array([1, -1, 0])  # of an amount, by kind
+
+
 @dataclass(frozen=True)
 class Transactions:
     """One entry a row of the sales files, in order of time.
@@ -85,31 +88,31 @@ def _transactions(purchases: _Purchases) -> Transactions:
     is_voided = purchases.void_second >= 0
     voided = np.flatnonzero(is_voided)
     refunded = np.flatnonzero((purchases.refund_second >= 0) & ~is_voided)
-    sold, nothing = np.arange(purchases.second.size), np.zeros_like
     given_back = np.minimum(purchases.units, purchases.refunded_at_most)[refunded]
-    kind = np.repeat([Kind.SALE, Kind.REFUND, Kind.VOID], [sold.size, refunded.size, voided.size])
-    purchase = np.concatenate([sold, refunded, voided])
-    quantity = np.concatenate([purchases.units, given_back, nothing(voided)])
-    dispensed = np.concatenate(
-        [np.where(is_voided, 0, purchases.units), nothing(refunded), nothing(voided)]
-    )
-    second = np.concatenate(
-        [purchases.second, purchases.refund_second[refunded], purchases.void_second[voided]]
-    )
+
+    # Purchases are in order of time; the few refunds and voids go in between, after a purchase of
+    # the same second.
+    second = np.concatenate([purchases.refund_second[refunded], purchases.void_second[voided]])
     order = np.argsort(second, kind="stable")
-    number = np.empty_like(order)
-    number[order] = np.arange(1, order.size + 1)
-    purchase, kind = purchase[order], kind[order]
-    unit_price, quantity = purchases.unit_price[purchase], quantity[order]
+    original = np.concatenate([refunded, voided])[order]
+    positions = np.searchsorted(purchases.second, second[order], side="right")
+    later = np.repeat([Kind.REFUND, Kind.VOID], [refunded.size, voided.size]).astype(np.int8)
+    kind = np.insert(np.zeros(purchases.second.size, np.int8), positions, later[order])
+    number = np.flatnonzero(kind == Kind.SALE) + 1
+
+    def woven(of_sales: np.ndarray, of_later: np.ndarray) -> np.ndarray:
+        return np.insert(of_sales, positions, of_later)
+
+    quantity = woven(purchases.units, np.concatenate([given_back, 0 * voided])[order])
+    unit_price = woven(purchases.unit_price, purchases.unit_price[original])
     return Transactions(
-        second=second[order],
-        slot=purchases.slot[purchase],
+        second=woven(purchases.second, second[order]),
+        slot=woven(purchases.slot, purchases.slot[original]),
         quantity=quantity,
         unit_price=unit_price,
-        amount=np.array([1, -1, 0])[kind] * quantity * unit_price,
-        payment=purchases.payment[purchase],
+        amount=_SIGN[kind] * quantity * unit_price,
+        payment=woven(purchases.payment, purchases.payment[original]),
         kind=kind,
-        # The sales come first before ordering, so a purchase's index is its sale's.
-        original=np.where(kind == Kind.SALE, 0, number[purchase]),
-        dispensed=dispensed[order],
+        original=woven(np.zeros_like(number), number[original]),
+        dispensed=woven(np.where(is_voided, 0, purchases.units), 0 * original),
     )

@@ -21,13 +21,18 @@ FAULT_NAMES = (
 
 @dataclass(frozen=True)
 class State:
-    """Everything that decides the data; `end_date` is the last business date, in Asia/Tokyo."""
+    """Everything that decides the data; `end_date` is the last business date, in Asia/Tokyo.
+
+    More than one of `machines_per_file` is what a site's controller would deliver: fewer and larger
+    files, each of one day.
+    """
 
     seed: int
     machines: int
     days: int
     end_date: date
     faults: tuple[str, ...]
+    machines_per_file: int = 1
 
     @property
     def first_day(self) -> date:
@@ -47,9 +52,10 @@ class Request:
     days: int | None = None
     end_date: date | None = None
     faults: tuple[str, ...] | None = None
+    machines_per_file: int | None = None
 
 
-DEFAULTS = Request(seed=7, machines=50, days=90, faults=())
+DEFAULTS = Request(seed=7, machines=50, days=90, faults=(), machines_per_file=1)
 
 
 def parse_names(text: str, known: tuple[str, ...], what: str) -> tuple[str, ...]:
@@ -78,6 +84,7 @@ def read_state(path: Path) -> State:
             days=int(raw["days"]),
             end_date=date.fromisoformat(raw["end_date"]),
             faults=tuple(raw["faults"]),
+            machines_per_file=int(raw.get("machines_per_file", 1)),
         )
     except FileNotFoundError:
         raise SimulatorError(
@@ -116,6 +123,11 @@ def _new_state(request: Request) -> State:
         raise SimulatorError(
             "A fleet needs at least one machine and one day, and a seed that is not negative: "
             f"got --machines {state.machines} --days {state.days} --seed {state.seed}."
+        )
+    if state.machines_per_file < 1 or (state.machines_per_file > 1 and state.faults):
+        raise SimulatorError(
+            "Faults are of single machines: ask for none with --machines-per-file "
+            f"{state.machines_per_file}, or for one machine a file."
         )
     return state
 

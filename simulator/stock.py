@@ -12,6 +12,7 @@ import numpy as np
 
 from simulator.demand import Demand
 from simulator.fleet import Fleet, Machine
+from simulator.order import stable_order
 from simulator.randomness import Purpose, stream
 
 SERVICE_SECONDS = 600  # the machine is open and sells nothing
@@ -44,22 +45,30 @@ def serve(fleet: Fleet, machine: Machine, demand: Demand) -> tuple[Visits, Serve
     """Apply visits and stock to the demand. Voided purchases dispense nothing."""
     visit_times = fleet.visit_times(machine)
     slots = machine.model.slot_count
-    visit = np.searchsorted(visit_times, demand.second, side="right") - 1
+    visit = _last_visits(visit_times, demand.second)
     is_open = (visit >= 0) & (demand.second - visit_times[visit] >= SERVICE_SECONDS)
     customer = np.flatnonzero(is_open)
     interval = visit[customer] * slots + demand.slot[customer]
     dispensed = np.where(demand.void_second[customer] < 0, demand.units[customer], 0)
-    wanted = np.bincount(interval, dispensed, visit_times.size * slots).astype(np.int64)
+    intervals = visit_times.size * slots
+    wanted = np.bincount(interval, dispensed, intervals).astype(np.int64)
     visits = _carry_levels(fleet, machine, visit_times, wanted.reshape(-1, slots))
-    left = visits.after.ravel()[interval] - _taken_before(interval, dispensed)
+    left = visits.after.ravel()[interval] - _taken_before(interval, dispensed, intervals)
     units = np.clip(left, 0, demand.units[customer])
     is_served = units > 0
     return visits, Served(customer[is_served], units[is_served])
 
 
-def _taken_before(interval: np.ndarray, units: np.ndarray) -> np.ndarray:
+def _last_visits(visit_times: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+    """Index of the last visit until each of `seconds`, -1 before the first; both are ascending."""
+    first_after = np.searchsorted(seconds, visit_times)
+    bounds = np.concatenate([[0], first_after, [seconds.size]])
+    return np.repeat(np.arange(-1, visit_times.size), np.diff(bounds))
+
+
+def _taken_before(interval: np.ndarray, units: np.ndarray, intervals: int) -> np.ndarray:
     """Units wanted by earlier customers of the same slot since the same visit."""
-    order = np.argsort(interval, kind="stable")
+    order = stable_order(interval, intervals)
     grouped, units_in_order = interval[order], units[order]
     before = np.cumsum(units_in_order) - units_in_order
     is_first = np.ones(grouped.size, dtype=bool)

@@ -1,7 +1,7 @@
 """Puts a fleet's files below the sources directory, once."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,28 +33,34 @@ def write_fleet(fleet: Fleet, plan: FaultPlan, out: Path) -> Written:
     """Write what is missing; never touch a file that is there."""
     there = _existing_keys(out)
     total = _write_missing(fleet, out, there, plan.deliver(master_files(fleet)))
-    for machine in fleet.machines:
-        keys = _keys(fleet, plan, machine)
+    for machines in _sharing_files(fleet):
+        keys = _keys(fleet, plan, machines)
         if there.issuperset(keys):
             total += Written(0, len(keys))
         else:
-            files = _files(fleet, machine)
+            files = _files(fleet, machines)
             total += _write_missing(fleet, out, there, plan.deliver(files))
     return total
 
 
-def _keys(fleet: Fleet, plan: FaultPlan, machine: Machine) -> list[str]:
+def _sharing_files(fleet: Fleet) -> Iterator[tuple[Machine, ...]]:
+    size = fleet.state.machines_per_file
+    for first in range(0, len(fleet.machines), size):
+        yield fleet.machines[first : first + size]
+
+
+def _keys(fleet: Fleet, plan: FaultPlan, machines: Sequence[Machine]) -> list[str]:
     return [
         object_key(fleet, delivery.day, delivery.name)
-        for day, name in file_names(fleet, machine)
+        for day, name in file_names(fleet, *machines)
         for delivery in plan.deliveries(day, name)
     ]
 
 
-def _files(fleet: Fleet, machine: Machine) -> Iterator[SourceFile]:
-    history = simulate_machine(fleet, machine)
-    yield from sales_files(fleet, history)
-    yield from replenishment_files(fleet, history)
+def _files(fleet: Fleet, machines: Sequence[Machine]) -> Iterator[SourceFile]:
+    histories = [simulate_machine(fleet, machine) for machine in machines]
+    yield from sales_files(fleet, *histories)
+    yield from replenishment_files(fleet, *histories)
 
 
 def _write_missing(

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -263,3 +263,42 @@ def test_jan_codes_have_the_shop_prefix_and_a_valid_check_digit(
         digits = [int(digit) for digit in row["jan_code"]]
         assert row["jan_code"].startswith("20")
         assert (sum(digits[0::2]) + 3 * sum(digits[1::2])) % 10 == 0
+
+
+def test_machines_that_share_files_have_the_rows_of_machines_with_files_of_their_own(
+    clean_fleet: WrittenFleet, tmp_path: Path
+) -> None:
+    options = ("--machines", "6", "--days", "20", "--machines-per-file", "4")
+    shared = write_fleet_to(tmp_path, *options)
+    assert _rows(shared, "_VM0001-VM0004_", "_VM0005-VM0006_") == _rows(clean_fleet, "_VM")
+    before = shared.contents()
+    write_fleet_to(tmp_path)
+    assert shared.contents() == before
+
+
+def _rows(fleet: WrittenFleet, *parts: str) -> dict[tuple[str, str], list[bytes]]:
+    """The rows of the files with one of these parts in their name, by kind and day."""
+    rows = defaultdict(list)
+    for key, content in fleet.contents().items():
+        if any(part in key for part in parts):
+            kind, _, day = Path(key).stem.rsplit("_", 2)
+            rows[kind, day] += content.splitlines()[1:]
+    return {place: sorted(lines) for place, lines in rows.items() if lines}
+
+
+@pytest.mark.parametrize("count", ["0", "2"])
+def test_faults_need_files_of_one_machine(
+    count: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = ["--out", str(tmp_path), "--state", str(tmp_path / "state.json")]
+    assert main(["write", *paths, "--faults", "all", "--machines-per-file", count]) == 2
+    assert "one machine a file" in capsys.readouterr().err
+
+
+def test_later_deliveries_need_files_of_one_machine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared = write_fleet_to(tmp_path, "--machines", "2", "--days", "5", "--machines-per-file", "2")
+    paths = ["--out", str(shared.out), "--state", str(shared.state_file)]
+    assert main(["deliver", *paths, "corrected"]) == 2
+    assert "files of one machine" in capsys.readouterr().err
