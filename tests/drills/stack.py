@@ -6,13 +6,14 @@ import json
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import duckdb
@@ -43,9 +44,13 @@ SETTINGS = {
 class IngestApi(AirflowApi):
     """What drills ask of Airflow beside what `make run` does."""
 
-    def start(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> DagRun:
+    def start(
+        self, dag_id: str, conf: Mapping[str, Any] | None = None, day: str | None = None
+    ) -> DagRun:
+        """Start a run by hand, for the day before or for the one that is given."""
         run_id = f"manual__{datetime.now(UTC).isoformat()}"
         body = {"logical_date": None, "dag_run_id": run_id, "conf": dict(conf or {})}
+        body |= {"partition_key": day} if day else {}
         self._request("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)
         return DagRun(dag_id, run_id, "queued")
 
@@ -60,15 +65,15 @@ class IngestApi(AirflowApi):
         mask = {"update_mask": "slots"}
         self._request("PATCH", "/api/v2/pools/warehouse", json=body, params=mask)
 
-    def backfill(self, dag_id: str, first: str, last: str, runs: int, conf: dict[str, Any]) -> None:
-        body = {
-            "dag_id": dag_id,
-            "from_date": f"{first}T00:00:00Z",
-            "to_date": f"{last}T00:00:00Z",
-            "max_active_runs": runs,
-            "dag_run_conf": conf,
-        }
-        self._request("POST", "/api/v2/backfills", json=body)
+    def fail(self, run: DagRun) -> None:
+        """Mark a run as failed, which ends what is at work of it."""
+        path = f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}"
+        self._request("PATCH", path, json={"state": "failed"})
+
+    def day_of(self, run: DagRun) -> tuple[str, str]:
+        """The partition key of a run, and when it was due."""
+        shown = self._request("GET", f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}")
+        return shown["partition_key"], shown["run_after"]
 
     def clear(self, run: DagRun, task_id: str | None) -> None:
         """Clear what failed of a run, or a task, with what is behind it."""
@@ -106,6 +111,18 @@ class Platform:
     def run(self, dag_id: str = "ingest_files", **conf: Any) -> DagRun:
         """Start a run and wait for its end."""
         return self.finish(self.start(dag_id, **conf))
+
+    def command(self, *arguments: str) -> None:
+        """Run Airflow's own command line over this Airflow."""
+        done = subprocess.run(
+            [sys.executable, "-m", "airflow", *arguments],
+            env=psutil.Process(self.running.state.pid).environ(),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
 
     def finish(self, run: DagRun) -> DagRun:
         wait_until(lambda: self.api.run(run).is_over, f"the end of {run.run_id}")
@@ -205,11 +222,11 @@ def platform(
     monkeypatch: pytest.MonkeyPatch,
     variables: Mapping[str, str],
     dag_ids: tuple[str, ...] = INGEST_DAGS,
-    dbt_tests: Mapping[str, str] = MappingProxyType({}),
+    change: Callable[[Path], None] = lambda _: None,
 ) -> Iterator[Platform]:
     """A copy of the repository below ``folder``, and its Airflow, until the block ends.
 
-    It has these DAGs alone. ``dbt_tests`` are tests by name that its dbt project has besides.
+    It has these DAGs alone. ``change`` may alter the copy before it is used.
     """
     copy = folder / "repository"
     for part in ("include", "deploy", "plugins", "dbt"):
@@ -217,14 +234,13 @@ def platform(
     (copy / "dags").mkdir()
     for dag_id in dag_ids:
         shutil.copy(REPOSITORY / "dags" / f"{dag_id}.py", copy / "dags")
-    for name, statement in dbt_tests.items():
-        (copy / "dbt" / "tests" / f"{name}.sql").write_text(statement, "utf-8")
+    change(copy)
     lines = [f"{name}='{value}'\n" for name, value in {**SETTINGS, **variables}.items()]
     (copy / ".env").write_text("".join(lines))
     for module in (stack, airflow_env):
         monkeypatch.setattr(module, "REPOSITORY", copy)
     layout = Layout(folder / "data", folder / "airflow")
-    if "transform" in dag_ids:
+    if "transform" in dag_ids and "VENDING_ENV" not in variables:
         _build_manifest(copy / "dbt", layout)
     running, api = start(layout, dag_ids)
     made = Platform(layout, dag_ids, api, running)

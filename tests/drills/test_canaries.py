@@ -53,12 +53,17 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
                 "AIRFLOW_CONN_SLACK": connection(f"http://127.0.0.1:{closed}", WEBHOOK),
             },
             dag_ids=DAGS,
-            dbt_tests={SHOWING_TEST: SHOWING_ROWS},
+            change=_add_showing_test,
         ) as started,
     ):
         _plant(started, fleet, weather)
         _run_everything(started)
         yield started
+
+
+def _add_showing_test(repository: Path) -> None:
+    path = repository / "dbt" / "tests" / f"{SHOWING_TEST}.sql"
+    path.write_text(SHOWING_ROWS, encoding="utf-8")
 
 
 def _plant(airflow: Platform, fleet: Vendor, weather: Vendor) -> None:

@@ -286,11 +286,15 @@ def test_a_replay_says_first_and_does_then(airflow: Platform, deliveries: Delive
     deliveries.check()
 
 
-def test_a_backfill_of_airflow_reprocesses_each_day(
+def test_a_backfill_by_airflows_own_command_gives_the_same_tables(
     airflow: Platform, deliveries: Deliveries
 ) -> None:
-    airflow.api.backfill(
-        "reprocess_day", "2025-12-31", "2026-01-01", runs=2, conf={"dry_run": False}
+    columns = "SELECT * EXCLUDE (_load_id) FROM raw.sales ORDER BY ALL"
+    before = airflow.rows(columns)
+    airflow.command(
+        *("backfill", "create", "--dag-id", "reprocess_day"),
+        *("--from-date", "2025-12-31", "--to-date", "2026-01-01"),
+        *("--max-active-runs", "2", "--dag-run-conf", '{"dry_run": false}'),
     )
     wait_until(
         lambda: [run.is_over for run in airflow.api.runs(["reprocess_day"])] == [True, True],
@@ -304,6 +308,7 @@ def test_a_backfill_of_airflow_reprocesses_each_day(
         "SELECT count(*) FROM ops.load_history WHERE is_current AND run_id LIKE 'backfill%'"
     )
     assert loads == len(deliveries.files)
+    assert airflow.rows(columns) == before
     deliveries.check()
 
 
