@@ -21,5 +21,8 @@ RUN pip install --no-cache-dir --requirement requirements.txt
 # What the health page reads.
 ENV AIRFLOW__VENDING__HEALTH_SNAPSHOT=/usr/local/airflow/data/monitoring/health.json \
     AIRFLOW__VENDING__DBT_DOCUMENTATION=/usr/local/airflow/data/dbt-artifacts/documentation
+# For when lineage is on (docs/lineage.md).
+ENV AIRFLOW__OPENLINEAGE__DISABLED_FOR_OPERATORS=include.transform.node_task.DbtNodeOperator \
+    AIRFLOW__OPENLINEAGE__EXECUTION_TIMEOUT=5
 COPY --chown=astro:0 . .
 RUN python -m include.transform.manifest

@@ -18,7 +18,7 @@ OPTIONS := $(if $(DATA),--data $(DATA)) $(if $(MACHINES),--machines $(MACHINES))
 	$(if $(PUBLISH),--publish $(PUBLISH))
 
 .DEFAULT_GOAL := help
-.PHONY: help env run up down rebuild manifest contract contracts detokenise test test-full parity lint bench clean clean-all
+.PHONY: help env run up down rebuild manifest contract contracts lineage detokenise test test-full parity lint bench clean clean-all
 .PHONY: mwaa-bundle mwaa-check mwaa-deploy
 
 help: ## List the targets
@@ -49,6 +49,9 @@ contract: $(STAMP) ## Draft a source contract from a sample: FILE=… (SOURCE=�
 contracts: $(STAMP) ## Generate what follows from the dataset contracts
 	@$(PYTHON) -m include.contracts.dbt_sources
 	@$(PYTHON) -m deploy.snowflake.classification
+
+lineage: $(STAMP) ## Generate the column lineage of the dbt models, after changing one
+	@$(PYTHON) -m deploy.lineage.columns
 
 detokenise: $(STAMP) ## Print what stands behind a token: TOKEN=… REASON=…
 	@$(PYTHON) -m include.privacy.detokenise "$(TOKEN)" --reason "$(REASON)"

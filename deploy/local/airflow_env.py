@@ -109,6 +109,10 @@ _DEFAULTS: Mapping[str, str] = {
     "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
     # One page holds all tasks of a run.
     "AIRFLOW__API__MAXIMUM_PAGE_LIMIT": "1000",
+    # For when lineage is on (docs/lineage.md): the tasks that follow the build have none of their
+    # own, and a transport that does not answer delays every other task by these seconds, twice.
+    "AIRFLOW__OPENLINEAGE__DISABLED_FOR_OPERATORS": "include.transform.node_task.DbtNodeOperator",
+    "AIRFLOW__OPENLINEAGE__EXECUTION_TIMEOUT": "5",
     "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",

@@ -31,6 +31,10 @@ if [ "${VENDING_ENV}" = prod ] && [ -z "${VENDING_KMS_KEY_ID:-}" ]; then
   echo "startup: ERROR: the Airflow option vending.kms_key_id is not set; prod needs the key of the lake." >&2
 fi
 
+# For when lineage is on (docs/lineage.md).
+export AIRFLOW__OPENLINEAGE__DISABLED_FOR_OPERATORS=include.transform.node_task.DbtNodeOperator
+export AIRFLOW__OPENLINEAGE__EXECUTION_TIMEOUT=5
+
 # dbt and Cosmos report their use to their makers unless they are told not to.
 export DBT_SEND_ANONYMOUS_USAGE_STATS=false
 export DO_NOT_TRACK=1

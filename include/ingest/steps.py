@@ -20,7 +20,6 @@ from include.ingest.landing import land_batch
 from include.ingest.plan import (
     BatchLoad,
     ConformedBatch,
-    FailedFile,
     IngestPlan,
     LoadReport,
     RunSummary,
@@ -86,22 +85,26 @@ def discover_raw(run: IngestRun, settings: Settings) -> list[list[str]]:
     return _groups(write_plan(run, raw_versions(run.lake, catalog), settings.conform))
 
 
-def conform(run: IngestRun, settings: Settings, batch_keys: Sequence[str]) -> None:
-    """Land the files of each batch in raw and conform them.
+def conform(
+    run: IngestRun, settings: Settings, batch_keys: Sequence[str]
+) -> tuple[ConformedBatch, ...]:
+    """Land the files of each batch in raw and conform them; returns what became of the batches.
 
     A batch or a file that cannot be read stops no other: the rest is conformed and kept for the
     loader, and then the step fails and names them. Raises IngestError.
     """
+    conformed: list[ConformedBatch] = []
     problems: list[str] = []
     for key in batch_keys:
         try:
-            failed = _conform_batch(run, settings, key)
+            conformed.append(_conform_batch(run, settings, key))
         except (LakeError, ConformError, ContractError, PepperError, VaultError) as error:
             problems.append(str(error))
         else:
-            problems += [file.message for file in failed]
+            problems += [file.message for file in conformed[-1].failed]
     if problems:
         raise IngestError(_and_more(problems))
+    return tuple(conformed)
 
 
 def load(run: IngestRun, settings: Settings, *, sweeps: bool = True) -> LoadReport | None:
@@ -156,8 +159,8 @@ def _groups(plan: IngestPlan) -> list[list[str]]:
     return [list(group) for group in plan.groups]
 
 
-def _conform_batch(run: IngestRun, settings: Settings, batch_key: str) -> tuple[FailedFile, ...]:
-    """Conform what can be read of one batch; returns the files that cannot."""
+def _conform_batch(run: IngestRun, settings: Settings, batch_key: str) -> ConformedBatch:
+    """Conform what can be read of one batch, and keep what became of it."""
     batch, waiting = settle(run.lake, run.read_batch(batch_key))
     contract = load_catalog().source(batch.source_contract)
     land = land_again if batch.is_replay else land_batch
@@ -176,8 +179,9 @@ def _conform_batch(run: IngestRun, settings: Settings, batch_key: str) -> tuple[
         vault_keys=_vault_keys(settings, contract),
     )
     outcome = {"unchanged": landed.unchanged, "failed": landed.failed, "waiting": waiting}
-    run.write_conformed(batch_key, conformed.model_copy(update=outcome))
-    return landed.failed
+    conformed = conformed.model_copy(update=outcome)
+    run.write_conformed(batch_key, conformed)
+    return conformed
 
 
 def _pepper(settings: Settings, contract: SourceContract) -> Pepper | None:

@@ -108,11 +108,16 @@ def conform(batches: list[str]) -> None:
 
     from include.ingest import steps
     from include.ingest.runs import contract_of
+    from include.lineage.telling import tell_conformed
+    from include.metrics import count_conformed
     from include.settings import current_settings
 
+    context = get_current_context()
     # What the UI shows for the mapped task; Airflow's column for it is short.
-    get_current_context()["contracts"] = ", ".join(contract_of(key) for key in batches)[:200]
-    steps.conform(_current_run(), current_settings(), batches)
+    context["contracts"] = ", ".join(contract_of(key) for key in batches)[:200]
+    conformed = steps.conform(_current_run(), current_settings(), batches)
+    count_conformed(conformed)
+    tell_conformed(context["ti"], conformed)
 
 
 # all_done: what was conformed is loaded although another batch failed; verify does not run then.
@@ -124,6 +129,8 @@ def load() -> None:
 
     from include.alerts.callbacks import tell_findings
     from include.ingest import steps
+    from include.lineage.telling import tell_loaded
+    from include.metrics import count_loaded
     from include.quality.after_load import report_load
     from include.settings import current_settings
 
@@ -135,6 +142,8 @@ def load() -> None:
             tell_findings(get_current_context(), sentence)
     if report is None:
         raise AirflowSkipException("Nothing to load: there is no plan, or it is for a dry run.")
+    count_loaded(report)
+    tell_loaded(get_current_context()["ti"], report)
 
 
 # none_failed: with nothing new, conform is skipped, and the assets are due all the same.

@@ -57,10 +57,10 @@ class Services:
         raise PublishSpecError(f"The mart {name} has no meta.publish; start a new run of the DAG.")
 
     def d1(self) -> D1Database:
-        return D1Database(self.client, self.access.account_id, self._id(Sink.D1))
+        return D1Database(self.client, self.access.account_id, self.target(Sink.D1))
 
     def kv(self) -> KvNamespace:
-        return KvNamespace(self.client, self.access.account_id, self._id(Sink.KV))
+        return KvNamespace(self.client, self.access.account_id, self.target(Sink.KV))
 
     def d1_sink(self, mart: PublishedMart) -> D1Sink:
         assert mart.spec.d1 is not None
@@ -96,9 +96,10 @@ class Services:
         return table
 
     def versions(self, sink: Sink, mart: str) -> PublishedVersions:
-        return PublishedVersions(self.lake, sink, self._id(sink), mart)
+        return PublishedVersions(self.lake, sink, self.target(sink), mart)
 
-    def _id(self, sink: Sink) -> str:
+    def target(self, sink: Sink) -> str:
+        """The database, namespace or catalog that a sink writes to, as one name."""
         if sink is Sink.ICEBERG:
             return self.iceberg.target
         field = {Sink.D1: "d1_database_id", Sink.KV: "kv_namespace_id"}[sink]

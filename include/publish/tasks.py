@@ -21,6 +21,7 @@ from include.transform.manifest import load_manifest
 from include.transform.tasks import mart_assets
 
 if TYPE_CHECKING:
+    from include.publish.outcome import Outcome
     from include.publish.services import Services
 
 log = logging.getLogger(__name__)
@@ -93,8 +94,7 @@ def publish_d1(mart: str) -> dict[str, Any]:
 
     with open_services(current_settings()) as services:
         outcome = services.d1_sink(services.mart(mart)).publish()
-    log.info("%s", outcome)
-    return outcome.fields()
+        return _told(services, outcome)
 
 
 @task(pool=POOL)
@@ -110,8 +110,7 @@ def publish_kv(mart: str) -> dict[str, Any]:
             fields = {"mart": mart, "sink": Sink.KV.value}
             return fields | {"version": version.version, "rows": version.rows}
         outcome = services.kv_sink(services.mart(mart)).publish()
-    log.info("%s", outcome)
-    return outcome.fields()
+        return _told(services, outcome)
 
 
 @task(pool=POOL)
@@ -122,8 +121,7 @@ def publish_iceberg(mart: str) -> dict[str, Any]:
     with open_services(current_settings()) as services:
         _skip_without_catalog(services)
         outcome = services.iceberg_sink(services.mart(mart)).publish()
-    log.info("%s", outcome)
-    return outcome.fields()
+        return _told(services, outcome)
 
 
 @task(pool=POOL)
@@ -233,6 +231,17 @@ def sweep() -> None:
             sweep_d1(services)
         if services.access.iceberg is not None:
             name_withdrawn_from_iceberg(services)
+
+
+def _told(services: Services, outcome: Outcome) -> dict[str, Any]:
+    from include.lineage.telling import tell_published
+    from include.metrics import count_published
+
+    log.info("%s", outcome)
+    count_published(outcome)
+    mart, target = services.mart(outcome.mart), services.target(outcome.sink)
+    tell_published(get_current_context()["ti"], mart, outcome, target)
+    return outcome.fields()
 
 
 def _skip_without_catalog(services: Services) -> None:

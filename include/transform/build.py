@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from include.lake import open_lake
+from include.lineage.telling import tell_built
 from include.settings import current_settings
 from include.transform.artifacts import RunArtifacts
 from include.transform.dbt_command import LIST, NO_UNIT_TESTS, DbtError, run_dbt
@@ -55,18 +56,20 @@ def _build(
     artifacts = RunArtifacts(open_lake(settings.lake), task_instance.run_id)
     artifacts.forget_verdicts()
     wait_for_warehouse(settings)
-    with tempfile.TemporaryDirectory() as folder, _messenger(artifacts) as messenger:
+    with tempfile.TemporaryDirectory() as folder:
         target_path = Path(folder)
-        recorder = VerdictRecorder(watched, run_started_at, messenger.tell)
-        arguments = (*NO_UNIT_TESTS, *_selection(select))
-        if select:
-            selected = _list_selected(project, arguments, target_path)
-            task_instance.xcom_push(SELECTION_KEY, sorted(selected))
-            recorder.leave_out(selected)
-        try:
-            run_dbt(project, "build", arguments, target_path=target_path, on_event=recorder)
-        finally:
-            artifacts.store(task_instance.task_id, task_instance.try_number, target_path)
+        with _messenger(artifacts) as messenger:
+            recorder = VerdictRecorder(watched, run_started_at, messenger.tell)
+            arguments = (*NO_UNIT_TESTS, *_selection(select))
+            if select:
+                selected = _list_selected(project, arguments, target_path)
+                task_instance.xcom_push(SELECTION_KEY, sorted(selected))
+                recorder.leave_out(selected)
+            try:
+                run_dbt(project, "build", arguments, target_path=target_path, on_event=recorder)
+            finally:
+                artifacts.store(task_instance.task_id, task_instance.try_number, target_path)
+        tell_built(task_instance, target_path)
 
 
 class _Messenger:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from include.settings import CODE_ROOT, DuckDBSettings, Settings
+from include.settings import CODE_ROOT, DuckDBSettings, Settings, WarehouseSettings
 
 SOURCE_SUFFIXES = frozenset({".sql", ".yml", ".yaml", ".csv", ".md", ".json"})
 GENERATED_FOLDERS = frozenset({"manifests", "target", "logs", "dbt_packages"})
@@ -61,7 +61,7 @@ class DbtProject:
             target=settings.dbt_target,
             manifest_path=settings.dbt_manifest_path,
             environment=_profile_variables(settings),
-            database=_database(settings),
+            database=warehouse_database(settings.warehouse),
             threads=settings.dbt_threads,
         )
 
@@ -103,7 +103,7 @@ def _profile_variables(settings: Settings) -> tuple[tuple[str, str], ...]:
     return profile_variables(warehouse)
 
 
-def _database(settings: Settings) -> str:
-    warehouse = settings.warehouse
+def warehouse_database(warehouse: WarehouseSettings) -> str:
+    """The database's name, with which dbt begins those of relations."""
     # DuckDB names the database of a file by the file.
     return warehouse.path.stem if isinstance(warehouse, DuckDBSettings) else warehouse.database

@@ -62,6 +62,7 @@ def check_results() -> list[str]:
     Gives the names of the marts that a finding holds back.
     """
     from include.lake import open_lake
+    from include.metrics import time_models
     from include.quality.after_build import Build, report_build
     from include.transform.artifacts import RunArtifacts
     from include.transform.build import PROBLEM_KEY, SELECTION_KEY
@@ -74,6 +75,7 @@ def check_results() -> list[str]:
     selection = task_instance.xcom_pull(task_ids=BUILD_TASK_ID, key=SELECTION_KEY)
     manifest = load_manifest(settings.dbt_manifest_path)
     build = Build(manifest, selection, artifacts.latest_results(), task_instance.run_id)
+    time_models(build.results.values())
     try:
         sentence = require_all_passed(manifest, selection, build.results)
     except NodesNotPassed as error:

@@ -1,12 +1,13 @@
 """A small fleet with every fault, through a real scheduler, three times.
 
-The first run takes the faulty delivery, the second what arrives later (a late day, a corrected
-file, a copy, a changed master), the third finds nothing new.
+The first run takes the faulty delivery, publishes and tells its lineage; the second takes what
+arrives later (a late day, a corrected file, a copy, a changed master), the third finds nothing new.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -17,6 +18,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from deploy.cloudflare.local_cloudflare import is_installed
+from tests.cloudflare.conftest import require_installed
+from tests.e2e.lineage import Lineage
 from tests.oracle.marts import differences, read_figures
 from tests.oracle.oracle import compute
 
@@ -60,14 +64,39 @@ class Platform:
         state = ("--state", str(self.data / "simulator.json"))
         return _output("simulator", command, *state, *arguments)
 
+    @property
+    def events(self) -> Path:
+        return self.root / "events.jsonl"
+
     def run(self) -> Run:
         """What `make run` does, with faults in the vendor API."""
+        return self._run()
+
+    def run_seen(self) -> Run:
+        """The same, with lineage in a file and, if it is installed, a Cloudflare to publish to."""
+        publish = ("--publish", "local") if is_installed() else ()
+        try:
+            return self._run(
+                *publish,
+                OPENLINEAGE__TRANSPORT__TYPE="file",
+                OPENLINEAGE__TRANSPORT__LOG_FILE_PATH=str(self.events),
+                OPENLINEAGE__TRANSPORT__APPEND="true",
+            )
+        finally:
+            _output("deploy.local", "down", *self._folders)
+
+    @property
+    def _folders(self) -> tuple[str, ...]:
+        return ("--data-dir", str(self.data), "--airflow-home", str(self.root / "airflow"))
+
+    def _run(self, *options: str, **variables: str) -> Run:
         completed = subprocess.run(
             [
                 sys.executable, "-m", "deploy.local", "run", "--api-faults", "all",
-                "--data-dir", str(self.data), "--airflow-home", str(self.root / "airflow"),
+                *options, *self._folders,
             ],
-            cwd=REPOSITORY, capture_output=True, text=True, timeout=RUN_SECONDS, check=False,
+            cwd=REPOSITORY, env=os.environ | variables,
+            capture_output=True, text=True, timeout=RUN_SECONDS, check=False,
         )  # fmt: skip
         output = completed.stdout + completed.stderr
         summary = self.data / "run-summary.json"
@@ -125,7 +154,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     platform = Platform(tmp_path_factory.mktemp("platform"))
     sources = platform.data / "sources"
     platform.simulate("write", "--out", str(sources), "--faults", "all", *FLEET)
-    first = platform.run()
+    first = platform.run_seen()
     first_differences = differences(compute(sources), read_figures(platform.warehouse))
     for phase in LATER:
         platform.simulate("deliver", "--out", str(sources), phase)
@@ -266,6 +295,41 @@ def test_a_run_with_nothing_new_changes_no_row(story: Story) -> None:
     assert story.last.marts == story.later.marts
     assert story.last.loads == story.later.loads
     assert "othing new" in story.last.output
+
+
+def test_a_column_in_d1_is_followed_back_to_the_raw_files(story: Story) -> None:
+    require_installed()
+    lineage = Lineage(story.platform.events)
+
+    revenue = ("d1://marts", "fct_daily_machine_sales", "revenue")
+
+    ((namespace, name, column),) = lineage.origins(revenue)
+    assert (Path(name).name, column) == ("fleet.sales", "amount")
+    loaded = story.platform.rows(
+        "SELECT raw_location FROM ops.load_history WHERE source_contract = 'fleet.sales' "
+        "AND run_id = (SELECT min_by(run_id, loaded_seq) FROM ops.load_history)"
+    )
+    assert loaded
+    assert lineage.files((namespace, name)) == {
+        str(story.platform.data / location) for (location,) in loaded
+    }
+
+
+def test_lineage_belongs_to_the_runs_of_airflow(story: Story) -> None:
+    lineage = Lineage(story.platform.events)
+    assert lineage.runs_above("ingest_files.conform") == {"ingest_files"}
+    assert lineage.runs_above("transform.dbt_build") == {"transform"}
+    model = "dbt_dev.marts.vending.fct_sales.build.run"
+    assert lineage.runs_above(model) == {"transform.dbt_build"}
+
+
+def test_the_tasks_that_follow_the_build_tell_no_lineage(story: Story) -> None:
+    jobs = {event["job"]["name"] for event in Lineage(story.platform.events).events}
+    assert {job.partition(".")[2] for job in jobs if job.startswith("transform.")} == {
+        "dbt_build",
+        "check_results",
+        "publish_marts",
+    }
 
 
 def test_nothing_is_left_running(story: Story) -> None:

@@ -1,0 +1,1 @@
+"""Generates what lineage at run time needs and only a development environment can find out."""
