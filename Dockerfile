@@ -18,6 +18,8 @@ COPY --chown=astro:0 requirements.txt .
 COPY --chown=astro:0 constraints.txt dags/constraints.txt
 RUN pip install --no-cache-dir --requirement requirements.txt
 
+# As in deploy/mwaa/startup.sh: by default each task loads the plugins anew.
+ENV AIRFLOW__CORE__LAZY_LOAD_PLUGINS=False
 # What the health page reads.
 ENV AIRFLOW__VENDING__HEALTH_SNAPSHOT=/usr/local/airflow/data/monitoring/health.json \
     AIRFLOW__VENDING__DBT_DOCUMENTATION=/usr/local/airflow/data/dbt-artifacts/documentation

@@ -88,8 +88,9 @@ def check_packages(root: Path = CODE_ROOT) -> None:
     lacking = [name for name, pinned in wanted.items() if _installed(name) != pinned]
     if lacking:
         raise DeploymentError(
-            f"{_named(lacking)} of requirements.txt are not installed here; look for ERROR in the "
-            "log stream requirements_install of the worker, and run make mwaa-check."
+            f"These packages are not installed here as requirements.txt asks: {_named(lacking)}; "
+            "look for ERROR in the log stream requirements_install of the worker, and run make "
+            "mwaa-check."
         )
 
 
@@ -98,8 +99,8 @@ def check_connections(settings: Settings) -> None:
     missing = [name for name in _required_connections(settings) if not _connection_exists(name)]
     if missing:
         raise DeploymentError(
-            f"There is no Airflow connection {_named(missing)}; create it in Secrets Manager under "
-            "the environment's connections prefix, as docs/environments.md shows."
+            f"These Airflow connections do not exist: {_named(missing)}; create each in Secrets "
+            "Manager under the environment's connections prefix, as docs/environments.md shows."
         )
 
 

@@ -185,12 +185,13 @@ class DbtNodeOperator(BaseSensorOperator):
         """Whether the node is through. Raises AirflowException if it failed."""
         task_instance = context["ti"]
         attempt = Attempt.of(task_instance, context["dag_run"])
+        artifacts = RunArtifacts(open_lake(current_settings().lake), task_instance.run_id)
         started = time.monotonic()
         state_due = started + min(FIRST_STATE_SECONDS, self.patience)
         while True:
             now = time.monotonic()
             looks_at_state = now >= state_due
-            step, verdict, build = self._look(task_instance, attempt, looks_at_state)
+            step, verdict, build = self._look(artifacts, task_instance, attempt, looks_at_state)
             if step is not Step.WAIT:
                 self._take(step, verdict, task_instance)
                 return True
@@ -201,9 +202,8 @@ class DbtNodeOperator(BaseSensorOperator):
             time.sleep(LOOK_SECONDS)
 
     def _look(
-        self, task_instance: Any, attempt: Attempt, looks_at_state: bool
+        self, artifacts: RunArtifacts, task_instance: Any, attempt: Attempt, looks_at_state: bool
     ) -> tuple[Step, Verdict | None, Build]:
-        artifacts = RunArtifacts(open_lake(current_settings().lake), task_instance.run_id)
         verdict, build = artifacts.verdict(task_instance.task_id), Build("running")
         step = decide(attempt, verdict, build)
         if step is Step.WAIT and looks_at_state:

@@ -19,6 +19,8 @@ CONFIGURED = {
     "AIRFLOW__VENDING__COMPANY": "acme",
     "AIRFLOW__VENDING__CONFORM_MEMORY_MB": "128",
 }
+# What a worker has imported before it is asked for a task.
+LOADED_PLUGINS = "import airflow, sys; print('health_page.links' in sys.modules)"
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,14 @@ def test_options_of_the_section_vending_become_the_projects_variables(
     assert container.environment["VENDING_COMPANY"] == "acme"
     assert container.environment["VENDING_CONFORM_MEMORY_MB"] == "128"
     assert "ERROR" not in container.startup_log
+
+
+def test_tasks_inherit_the_plugins_of_the_process_that_starts_them(
+    bundle: Path, tmp_path: Path
+) -> None:
+    container = started(bundle, tmp_path, CONFIGURED)
+    done = container.run("python", "-c", LOADED_PLUGINS, seconds=120)
+    assert done.stdout.splitlines()[-1:] == ["True"], done.stderr
 
 
 @pytest.mark.parametrize("environment", [{}, {"AIRFLOW__VENDING__ENV": "dev"}])
