@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from deploy.mwaa.check.container import Component, Container, start_container
-from deploy.mwaa.check.installation import install
+from deploy.mwaa.check.installation import Installation, install
 from deploy.mwaa.errors import MwaaError
 from deploy.mwaa.layout import REPOSITORY, TARGETS
 
@@ -63,15 +66,18 @@ def check_bundle(bundle: Path, airflow_version: str) -> None:
     installation = install(bundle, airflow_version)
     took = f"installed in {installation.seconds:.0f} s" if installation.seconds else "kept"
     print(f"Airflow {airflow_version}: requirements {took}, no conflict.", flush=True)
-    for target in TARGETS:
-        for component in Component:
-            with tempfile.TemporaryDirectory(prefix="mwaa-") as folder:
-                container = start_container(
-                    component, Path(folder), bundle, installation, OPTIONS[target]
-                )
-                report = probe(container)
+    components = tuple(product(TARGETS, Component))
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        probing = threads.map(lambda which: _probed(*which, bundle, installation), components)
+        for (target, component), report in zip(components, probing, strict=True):
             judge(component, report, declared_dags())
             print(f"  {target} {component}: {_measured(report)}", flush=True)
+
+
+def _probed(target: str, component: Component, bundle: Path, installation: Installation) -> Report:
+    with tempfile.TemporaryDirectory(prefix="mwaa-") as folder:
+        options = OPTIONS[target]
+        return probe(start_container(component, Path(folder), bundle, installation, options))
 
 
 def probe(container: Container) -> Report:
