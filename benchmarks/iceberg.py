@@ -1,7 +1,7 @@
 """A large mart as an Iceberg table on the local R2: ``python -m benchmarks.iceberg [--rows N]``.
 
-The publisher runs in a process of its own, so that its memory is its own: once for everything, once
-after 1 % of the rows of the last month have changed, and once after nothing has. R2 is workerd's,
+Each step runs in a process of its own, so that its memory is its own: everything is published, then
+1 % of the rows of the last month, then nothing, and the table is held to the mart. R2 is workerd's,
 over S3; the catalog answers from this process. Exits 1 above 512 MB resident.
 """
 
@@ -13,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,11 +26,12 @@ from deploy.cloudflare.local_catalog import running_catalog
 from deploy.cloudflare.local_cloudflare import running_cloudflare
 from deploy.local.layout import REPOSITORY
 from include.cloudflare.access import CloudflareAccess, IcebergAccess
-from include.cloudflare.iceberg import open_catalog
+from include.cloudflare.iceberg import IcebergCatalog, open_catalog
 from include.lake import DiskLake
 from include.publish.iceberg import IcebergSink
-from include.publish.marts import open_file
+from include.publish.marts import MartReader, open_file
 from include.publish.spec import Column, IcebergSpec, PublishedMart, PublishSpec, Sink, Transform
+from include.publish.verify_iceberg import verify_iceberg_table
 from include.publish.versions import PublishedVersions
 
 ROWS = 5_000_000
@@ -58,22 +60,23 @@ _MART = PublishedMart(
 
 @dataclass(frozen=True)
 class Measure:
-    """One publication. ``sent`` counts rows."""
+    """One step, and what it did: ``sent`` counts rows."""
 
     seconds: float
     megabytes: int
     how: str
-    sent: int
+    sent: int = 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="A large mart to Iceberg on R2.")
     parser.add_argument("--rows", type=int, default=ROWS)
-    parser.add_argument("--publish", type=Path, help="(used by itself) publish once, print JSON")
+    parser.add_argument("--step", choices=STEPS, help="(used by itself) take it once, print JSON")
+    parser.add_argument("--folder", type=Path, help="(used by itself) of the mart")
     given = parser.parse_args(arguments)
-    if given.publish is None:
+    if given.step is None:
         return show(measure(given.rows))
-    print(json.dumps(asdict(publish(given.publish))))
+    print(json.dumps(asdict(STEPS[given.step](given.folder))))
     return 0
 
 
@@ -91,10 +94,11 @@ def measure(rows: int = ROWS) -> list[Result]:
             place = "s3://lake/gold"
             with running_catalog(folder / "catalog", location=place, store=store) as catalog:
                 (folder / "access.json").write_text(catalog.access.model_dump_json())
-                first = _in_own_process(folder)
+                first = _in_own_process("publish", folder)
                 changed_rows = _change_rows(folder)
-                changed = _in_own_process(folder)
-                unchanged = _in_own_process(folder)
+                changed = _in_own_process("publish", folder)
+                unchanged = _in_own_process("publish", folder)
+                verified = _in_own_process("verify", folder)
     assert (first.how, first.sent) == ("replaced", rows)
     assert (changed.how, changed.sent) == ("changed", changed_rows)
     assert (unchanged.how, unchanged.sent) == ("unchanged", 0)
@@ -105,29 +109,45 @@ def measure(rows: int = ROWS) -> list[Result]:
         alone("iceberg_change_resident", "MB", [changed.megabytes], MOST_MEGABYTES),
         alone("iceberg_unchanged", "s", [unchanged.seconds], None),
         alone("iceberg_unchanged_resident", "MB", [unchanged.megabytes], MOST_MEGABYTES),
+        alone("iceberg_verification", "s", [verified.seconds], None),
+        alone("iceberg_verification_resident", "MB", [verified.megabytes], MOST_MEGABYTES),
     ]
 
 
 def publish(folder: Path) -> Measure:
     """Publish the mart of a folder, in this process."""
-    iceberg = IcebergAccess.model_validate_json((folder / "access.json").read_text())
-    access = CloudflareAccess(account_id="local", token="local", iceberg=iceberg)
     lake = DiskLake(folder / "lake")
     started = time.perf_counter()
-    with lake.scratch() as scratch, open_file(folder / "snapshot.duckdb", scratch) as reader:
-        catalog = open_catalog(access)
+    with _opened(folder, lake) as (reader, catalog):
         versions = PublishedVersions(lake, Sink.ICEBERG, catalog.target, _MART.name)
         outcome = IcebergSink(reader, _MART, _SPEC, catalog, versions).publish()
-    return Measure(
-        seconds=time.perf_counter() - started,
-        megabytes=peak_megabytes(),
-        how=outcome.how,
-        sent=outcome.upserted,
-    )
+    seconds = time.perf_counter() - started
+    return Measure(seconds, peak_megabytes(), outcome.how, outcome.upserted)
 
 
-def _in_own_process(folder: Path) -> Measure:
-    command = [sys.executable, "-m", "benchmarks.iceberg", "--publish", str(folder)]
+def verify(folder: Path) -> Measure:
+    """Hold the table to the mart of a folder, in this process. Raises PublishError."""
+    started = time.perf_counter()
+    with _opened(folder, DiskLake(folder / "lake")) as (reader, catalog):
+        table = catalog.load(_MART.name)
+        assert table is not None
+        verify_iceberg_table(reader, _MART, table)
+    return Measure(time.perf_counter() - started, peak_megabytes(), "verified")
+
+
+STEPS: Mapping[str, Callable[[Path], Measure]] = {"publish": publish, "verify": verify}
+
+
+@contextmanager
+def _opened(folder: Path, lake: DiskLake) -> Iterator[tuple[MartReader, IcebergCatalog]]:
+    iceberg = IcebergAccess.model_validate_json((folder / "access.json").read_text())
+    access = CloudflareAccess(account_id="local", token="local", iceberg=iceberg)
+    with lake.scratch() as scratch, open_file(folder / "snapshot.duckdb", scratch) as reader:
+        yield reader, open_catalog(access)
+
+
+def _in_own_process(step: str, folder: Path) -> Measure:
+    command = [sys.executable, "-m", "benchmarks.iceberg", "--step", step, "--folder", str(folder)]
     done = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True)
     return Measure(**json.loads(done.stdout.splitlines()[-1]))
 

@@ -3,7 +3,7 @@
 Holds what lies at Cloudflare to the marts, looks at limits, and removes what killed publishers
 left.
 
-- **Inputs**: the published marts in the readers' copy of the warehouse; D1, KV and Iceberg.
+- **Inputs**: the published marts; D1, KV and Iceberg.
 - **Outputs**: its verdict; Iceberg tables of fewer files and snapshots; tables of unfinished
   publications are dropped from D1.
 - **Schedule**: daily at 09:30 UTC in staging and prod where `VENDING_CLOUDFLARE_CONNECTION` is set,

@@ -3,7 +3,8 @@
 Brings marts to Cloudflare: as tables of D1, as pairs of KV, and as Iceberg tables on R2. Only what
 changed is written, and readers see the version before or the new one, never half of one.
 
-- **Inputs**: the marts with `meta.publish` in their YAML, from the readers' copy of the warehouse.
+- **Inputs**: the marts with `meta.publish` in their YAML, from the readers' copy of the warehouse,
+  or from Snowflake.
 - **Outputs**: their tables in D1 and the table `publications`; their pairs in KV and the key
   `pipeline/state`; a snapshot of their Iceberg tables; sites of Pages; what was published last,
   below `published/` in the lake.

@@ -36,8 +36,8 @@ from include.publish.iceberg_files import (
     BATCH_ROWS,
     DataFileWriter,
     current_files,
-    partition_of,
     read_file,
+    written_beside,
 )
 from include.publish.iceberg_schema import IcebergTable, iceberg_table
 from include.publish.marts import MartReader, PublishError
@@ -183,11 +183,7 @@ class IcebergSink:
             read_file(table, task, table.schema().column_names),
             f"SELECT * FROM file_rows WHERE NOT ({self._shape.row_key} IN (SELECT key FROM stale))",
         )
-        if kept.num_rows == 0:
-            return iter(())
-        partition = partition_of(table, task.file)
-        writer = DataFileWriter(table.io, table.metadata)
-        return writer.write(kept.to_batches(BATCH_ROWS), partition)
+        return written_beside(table, task.file, [kept])
 
     def _query_file(self, rows: pa.Table, query: str) -> pa.Table:
         self._reader.connection.register("file_rows", rows)

@@ -72,8 +72,14 @@ def read_file(table: Table, task: FileScanTask, columns: Iterable[str]) -> pa.Ta
     return scan.to_table([task])
 
 
-def partition_of(table: Table, file: DataFile) -> PartitionKey | None:
-    """The partition that a file of the table lies in; None without partitions."""
+def written_beside(table: Table, file: DataFile, rows: Iterable[pa.Table]) -> Iterator[DataFile]:
+    """Write rows as files of the partition that a file of the table lies in."""
+    writer = DataFileWriter(table.io, table.metadata)
+    batches = (batch for each in rows for batch in each.to_batches(BATCH_ROWS))
+    return writer.write(batches, _partition_of(table, file))
+
+
+def _partition_of(table: Table, file: DataFile) -> PartitionKey | None:
     spec = table.specs()[file.spec_id]
     if spec.is_unpartitioned():
         return None

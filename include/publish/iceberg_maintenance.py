@@ -7,20 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-import pyarrow as pa
 from pyarrow.fs import FileSelector, FileSystem, FileType
 from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.table import FileScanTask, Table
 
 from include.cloudflare.iceberg import explained
 from include.publish.iceberg import change_files, current_snapshot
-from include.publish.iceberg_files import (
-    BATCH_ROWS,
-    DataFileWriter,
-    current_files,
-    partition_of,
-    read_file,
-)
+from include.publish.iceberg_files import current_files, read_file, written_beside
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +40,11 @@ def compact(table: Table) -> int:
     transaction = table.transaction()
     left, files = [], []
     with explained(f"compact {table.name()[-1]}"):
-        writer = DataFileWriter(table.io, table.metadata)
+        columns = table.schema().column_names
         for tasks in _small_files(table):
             left += [task.file for task in tasks]
-            partition = partition_of(table, tasks[0].file)
-            files += writer.write(_batches(table, tasks), partition)
+            rows = (read_file(table, task, columns) for task in tasks)
+            files += written_beside(table, tasks[0].file, rows)
         if left:
             change_files(transaction, published.properties, left, files)
             transaction.commit_transaction()
@@ -104,11 +97,6 @@ def _small_files(table: Table) -> Iterator[list[FileScanTask]]:
         if task.file.file_size_in_bytes < SMALL_BYTES and task.file.spec_id == spec_id:
             by_partition[repr(task.file.partition)].append(task)
     return (tasks for tasks in by_partition.values() if len(tasks) >= SMALL_FILES)
-
-
-def _batches(table: Table, tasks: list[FileScanTask]) -> Iterator[pa.RecordBatch]:
-    for task in tasks:
-        yield from read_file(table, task, table.schema().column_names).to_batches(BATCH_ROWS)
 
 
 def _named_files(table: Table) -> Iterator[str]:

@@ -116,6 +116,12 @@ class PublishedMart:
     table: str | None = None
     rows: str | None = None
 
+    def selected(self, schema: str) -> str:
+        """The rows in SQL, for a FROM and what follows; the schema is as the warehouse names it."""
+        table = f"{schema}.{self.table or self.name}"
+        condition = "" if self.rows is None else self.rows.format(table=table, schema=schema)
+        return f"{table} WHERE {condition}" if condition else table
+
     @property
     def sinks(self) -> tuple[Sink, ...]:
         return tuple(sink for sink in Sink if getattr(self.spec, sink.value) is not None)

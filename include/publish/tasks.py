@@ -192,7 +192,9 @@ def verify_iceberg(mart: str) -> None:
 
     with open_services(current_settings()) as services:
         _skip_without_catalog(services)
-        log.info("%s", verify_iceberg_table(services, services.mart(mart)))
+        published = services.mart(mart)
+        table = services.iceberg_table(published)
+        log.info("%s", verify_iceberg_table(services.reader, published, table))
 
 
 @task(pool=POOL)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
-from uuid import uuid4
 
 from include.cloudflare.d1 import D1Database, Statement
 from include.cloudflare.kv import KvNamespace
 from include.publish.d1 import Publication, published_version
 from include.publish.d1_sql import D1Table, d1_table, names
 from include.publish.kv import KvSink, read_pointer
-from include.publish.marts import MartReader, PublishError, identifier, text
+from include.publish.marts import MartReader, PublishError, identifier
 from include.publish.spec import PublishedMart
 
 PAGE_ROWS = 2_000
@@ -28,7 +27,8 @@ def verify_d1_table(reader: MartReader, mart: PublishedMart, database: D1Databas
     assert mart.spec.d1 is not None
     table = d1_table(mart, mart.spec.d1)
     before = _require_published(database, mart.name)
-    _load_edge(reader, table, _pages(database, table))
+    types = {column.name: _DUCKDB[column.d1_type] for column in table.columns}
+    reader.load("edge_rows", types, chain.from_iterable(_pages(database, table)))
     if _require_published(database, mart.name) != before:
         raise PublishError(f"{mart.name} was published while it was verified; run the task again.")
     columns = ", ".join(
@@ -93,24 +93,6 @@ def _pages(database: D1Database, table: D1Table) -> Iterator[tuple[dict[str, Any
         last = tuple(rows[-1][name] for name in table.key)
         behind = Statement(f"{select} WHERE ({key}) > ({marks}) {order}", last)
         rows = database.run([behind]).rows
-
-
-def _load_edge(
-    reader: MartReader, table: D1Table, pages: Iterator[tuple[dict[str, Any], ...]]
-) -> None:
-    path = reader.scratch / f"{uuid4().hex}.jsonl"
-    with path.open("w", encoding="utf-8") as file:
-        for rows in pages:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
-    columns = ", ".join(
-        f"{text(column.name)}: {text(_DUCKDB[column.d1_type])}" for column in table.columns
-    )
-    reader.connection.execute(
-        "CREATE OR REPLACE TABLE edge_rows AS SELECT * FROM read_json("
-        f"{text(str(path))}, format = 'newline_delimited', columns = {{{columns}}}, "
-        "maximum_object_size = 16777216)"
-    )
-    path.unlink()
 
 
 def _differing(reader: MartReader, table: D1Table, these: str, those: str) -> tuple[int, Any]:

@@ -8,7 +8,6 @@ ROWS + v % 7 of them; now and then the version file is lost, so that everything 
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from include.cloudflare.access import CloudflareAccess, IcebergAccess
 from include.cloudflare.iceberg import open_catalog
 from include.publish.iceberg import IcebergSink
 from include.publish.spec import Sink
-from tests.cloudflare.drill_publisher import ROWS, open_drill, version_of
+from tests.cloudflare.drill_publisher import ROWS, fork_for_each_line, open_drill, version_of
 from tests.cloudflare.published import Warehouse
 
 
@@ -51,13 +50,7 @@ def publish_for_ever(folder: Path, access: IcebergAccess) -> None:
 
 
 def main(folder: Path, access: IcebergAccess) -> None:
-    # Forked from here, a publisher need not import pyiceberg, which takes longer than publishing.
-    for _ in sys.stdin:
-        pid = os.fork()
-        if pid == 0:
-            publish_for_ever(folder, access)
-        print(f"pid {pid}", flush=True)
-        os.waitpid(pid, 0)
+    fork_for_each_line(lambda: publish_for_ever(folder, access))
 
 
 if __name__ == "__main__":

@@ -13,23 +13,15 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 
 from deploy.cloudflare.local_cloudflare import LocalCloudflare
 from include.publish import d1 as d1_sink
-from include.publish.spec import (
-    Column,
-    D1Spec,
-    IcebergSpec,
-    KvSpec,
-    PublishedMart,
-    PublishSpec,
-    Sink,
-    Transform,
-)
-from tests.cloudflare.published import CONTRACT, KEY, Warehouse, publish_d1, publish_kv
+from include.publish.spec import D1Spec, IcebergSpec, KvSpec, PublishSpec, Sink, Transform
+from tests.cloudflare.published import KEY, Warehouse, open_warehouse, publish_d1, publish_kv
 
 ROWS = 60
 MART = "drill"
@@ -37,18 +29,12 @@ MART = "drill"
 
 def open_drill(folder: Path) -> Warehouse:
     """The mart of the drill, made if it is not there."""
-    columns = tuple(Column(*column) for column in CONTRACT.items())
     spec = PublishSpec(
         d1=D1Spec(key=KEY),
         kv=KvSpec(key="drill-row/{machine_id}"),
         iceberg=IcebergSpec(key=KEY, partition={"business_date": Transform.MONTH}),
     )
-    made = Warehouse(folder, PublishedMart(MART, "marts", columns, spec))
-    definition = ", ".join(f"{name} {data_type}" for name, data_type in CONTRACT.items())
-    made.execute(
-        "CREATE SCHEMA IF NOT EXISTS marts", f"CREATE TABLE IF NOT EXISTS MART ({definition})"
-    )
-    return made
+    return open_warehouse(folder, MART, spec)
 
 
 def write_version(made: Warehouse, version: int) -> None:
@@ -82,17 +68,24 @@ def publish_for_ever(folder: Path, cloudflare: LocalCloudflare) -> None:
         print(version, flush=True)
 
 
-def main(folder: Path, cloudflare: LocalCloudflare) -> None:
-    # Forked from here, a publisher need not import the SDK, which takes longer than publishing.
-    import cloudflare as _sdk
+def fork_for_each_line(publish: Callable[[], None]) -> None:
+    """Fork a publisher for each line on standard input, and print its process id.
 
-    assert _sdk.Cloudflare
+    It need not import what this process has imported, which takes longer than publishing.
+    """
     for _ in sys.stdin:
         pid = os.fork()
         if pid == 0:
-            publish_for_ever(folder, cloudflare)
+            publish()
         print(f"pid {pid}", flush=True)
         os.waitpid(pid, 0)
+
+
+def main(folder: Path, cloudflare: LocalCloudflare) -> None:
+    import cloudflare as _sdk
+
+    assert _sdk.Cloudflare
+    fork_for_each_line(lambda: publish_for_ever(folder, cloudflare))
 
 
 if __name__ == "__main__":

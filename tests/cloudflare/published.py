@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +79,19 @@ class Warehouse:
         return PublishedVersions(self.lake, sink, "marts", self.mart.name)
 
 
+def open_warehouse(
+    folder: Path, name: str, spec: PublishSpec, contract: Mapping[str, str] = CONTRACT
+) -> Warehouse:
+    """The mart of a folder, made without rows if it is not there."""
+    columns = tuple(Column(*column) for column in contract.items())
+    made = Warehouse(folder, PublishedMart(name, "marts", columns, spec))
+    definition = ", ".join(f'"{column.name}" {column.data_type}' for column in columns)
+    made.execute(
+        "CREATE SCHEMA IF NOT EXISTS marts", f"CREATE TABLE IF NOT EXISTS MART ({definition})"
+    )
+    return made
+
+
 def warehouse(
     folder: Path,
     name: str,
@@ -90,13 +103,10 @@ def warehouse(
     iceberg: IcebergSpec | None = None,
 ) -> Warehouse:
     """A mart of so many rows whose key is (source, machine_id)."""
-    columns = tuple(Column(*column) for column in (contract or CONTRACT).items())
     spec = PublishSpec(
         d1=d1 or D1Spec(key=KEY, indexes=(("business_date",),)), kv=kv, iceberg=iceberg
     )
-    made = Warehouse(folder, PublishedMart(name, "marts", columns, spec))
-    definition = ", ".join(f'"{column.name}" {column.data_type}' for column in columns)
-    made.execute("CREATE SCHEMA marts", f"CREATE TABLE MART ({definition})")
+    made = open_warehouse(folder, name, spec, contract or CONTRACT)
     if contract is None:
         made.execute(
             "INSERT INTO MART SELECT 'fleet', format('M{:06d}', i), DATE '2026-01-01', i, "

@@ -129,6 +129,22 @@ class Publishers:
             pass
         return int(line.removeprefix("pid "))
 
+    def publish_one(self) -> int:
+        """The process id of one that was killed after its first version."""
+        publisher = self.start()
+        self.one_version()
+        os.kill(publisher, signal.SIGKILL)
+        return publisher
+
+    def kill_at_random(self) -> None:
+        """Start KILLS of them, and kill each somewhere in its second or third version."""
+        moments = random.Random(SEED)
+        for _ in range(KILLS):
+            publisher = self.start()
+            took = self.one_version()
+            time.sleep(moments.uniform(0.0, 2.0) * took)
+            os.kill(publisher, signal.SIGKILL)
+
     def one_version(self) -> float:
         """The seconds that publishing one version takes on this machine just now."""
         started = time.monotonic()
@@ -164,21 +180,13 @@ def iceberg_publishers(catalog: LocalCatalog, tmp_path: Path) -> Iterator[Publis
 def test_readers_see_whole_versions_only_wherever_a_publisher_is_killed(
     cloudflare: LocalCloudflare, publishers: Publishers, tmp_path: Path
 ) -> None:
-    moments = random.Random(SEED)
-    first = publishers.start()
-    publishers.one_version()
-    os.kill(first, signal.SIGKILL)
+    publishers.publish_one()
     with open_cloudflare(cloudflare.access) as client, namespace(cloudflare) as kv:
         database = D1Database(client, "local", "marts")
         readers = [Reader(lambda: d1_reader(database)), Reader(lambda: kv_reader(kv))]
         for reader in readers:
             reader.start()
-        for _ in range(KILLS):
-            publisher = publishers.start()
-            took = publishers.one_version()
-            # Then anywhere in the next one or the one after it.
-            time.sleep(moments.uniform(0.0, 2.0) * took)
-            os.kill(publisher, signal.SIGKILL)
+        publishers.kill_at_random()
         seen = [reader.stop() for reader in readers]
         made = open_drill(tmp_path)
         publish_d1(made, cloudflare)
@@ -208,23 +216,14 @@ def iceberg_reader(tables: IcebergCatalog) -> int | None:
 def test_readers_of_iceberg_see_whole_versions_only_wherever_a_publisher_is_killed(
     catalog: LocalCatalog, iceberg_publishers: Publishers, tmp_path: Path
 ) -> None:
-    moments = random.Random(SEED)
-    first = iceberg_publishers.start()
-    iceberg_publishers.one_version()
-    os.kill(first, signal.SIGKILL)
+    iceberg_publishers.publish_one()
     tables = open_local(catalog)
     reader = Reader(lambda: iceberg_reader(tables))
     reader.start()
-    for _ in range(KILLS):
-        publisher = iceberg_publishers.start()
-        took = iceberg_publishers.one_version()
-        time.sleep(moments.uniform(0.0, 2.0) * took)
-        os.kill(publisher, signal.SIGKILL)
+    iceberg_publishers.kill_at_random()
     seen = reader.stop()
     # One more, which starts once the last one has died, so that the mart's file is free.
-    last = iceberg_publishers.start()
-    iceberg_publishers.one_version()
-    os.kill(last, signal.SIGKILL)
+    last = iceberg_publishers.publish_one()
     while Path(f"/proc/{last}").exists():
         time.sleep(0.01)
     made = open_drill(tmp_path)
