@@ -32,7 +32,7 @@ from deploy.mwaa.layout import (
 from deploy.mwaa.plugins_zip import write_plugins
 from include.deployment import BUNDLE_FILE, CONSTRAINTS, BundleFile, checksum
 from include.transform.dbt_command import DbtError
-from include.transform.manifest import build_manifest
+from include.transform.manifest import ManifestError, build_manifest
 from include.transform.project import GENERATED_FOLDERS, DbtProject
 
 
@@ -101,10 +101,9 @@ def _copy_manifests(target: Path) -> None:
         project = DbtProject.of_target(name)
         try:
             build_manifest(project)
-        except DbtError as error:
+        except (DbtError, ManifestError) as error:
             raise MwaaError(f"The manifest for {name} could not be built: {error}") from error
-        parts = (project.manifest_path, project.parse_cache_path, project.fingerprint_path)
         folder = target / project.manifest_path.parent.name
         folder.mkdir(exist_ok=True)
-        for part in parts:
+        for part in project.built_files:
             shutil.copyfile(part, folder / part.name)

@@ -6,7 +6,7 @@ an execution API: 9 CPU seconds on a laptop. So a DAG run's callback is left for
 tell, such as a run that took too long; its success is told by the task that ends it.
 
 A failure is told once: each task that failed by itself tells it. Tasks whose failure merely
-repeats another's carry no callback (see include/transform/cosmos_config.py).
+repeats another's carry no callback (see include/transform/node_task.py).
 """
 
 from __future__ import annotations

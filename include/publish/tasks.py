@@ -37,11 +37,11 @@ def publish_schedule(settings: Settings) -> EveryAsset | None:
     Whether the connection exists is the tasks' to find out: nothing of it is read while a DAG file
     is parsed.
     """
-    names = {f"marts.{mart.name}" for mart in _marts(settings)}
+    names = {mart.name for mart in _marts(settings)}
     if settings.cloudflare_connection_id is None or not names:
         return None
-    assets = mart_assets(settings.dbt_manifest_path)
-    return EveryAsset(*(asset for asset in assets if asset.name in names))
+    marts = (mart.name for mart in load_manifest(settings.dbt_manifest_path).marts)
+    return EveryAsset(*mart_assets(name for name in marts if name in names))
 
 
 def maintenance_schedule(settings: Settings) -> str | None:

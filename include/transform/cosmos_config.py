@@ -1,19 +1,22 @@
-"""How Cosmos renders the dbt project: one place for the configuration of the DAG `transform`.
+"""How Cosmos renders the dbt project: one place for its configuration.
 
-Cosmos reads the manifest and lays out the graph; each of its nodes becomes a DbtNodeOperator, which
-follows the one build of the run (include/transform/build.py). Cosmos's own watcher mode works the
-same way and is not used, for three reasons found in 1.15.1: a test over several models is never
+Cosmos reads the manifest and draws the graph of the DAG `transform`; what it drew is written beside
+the manifest (layout.py), from where the DAG file makes its tasks. Each of its nodes becomes a
+DbtNodeOperator, which follows the one build of the run (build.py). Cosmos's own watcher mode works
+the same way and is not used, for three reasons found in 1.15.1: a test over several models is never
 reported to its task, which then passes or waits for ever; a node that was never built passes; and
 the dozen XCom writes for each node double the time of the build.
 """
 
 from __future__ import annotations
 
+import argparse
 import logging
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, BaseOperator, TaskGroup
 from cosmos.airflow.dag import DbtDag
 from cosmos.config import ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
@@ -25,9 +28,10 @@ from cosmos.constants import (
     TestBehavior,
 )
 
-from include.settings import Settings
+from include.transform.layout import Layout, PlannedTask
 from include.transform.manifest import Manifest, load_manifest
-from include.transform.node_task import DbtNodeOperator, DbtNodes, node_task
+from include.transform.node_task import DbtNodes
+from include.transform.project import DbtProject
 
 GATES_GROUP_ID = "gates"
 
@@ -38,22 +42,23 @@ COMMANDS = {
 }
 
 
-def render_dbt(settings: Settings, **dag_arguments: Any) -> DbtDag:
-    """The DAG with a task for every model, its tests, the tests of sources, and the gates.
+def draw_layout(project: DbtProject) -> Layout:
+    """A task for every model, its tests, the tests of sources, and the gates.
 
-    It needs the build beside them (BUILD_TASK_ID), which tells the verdicts of `watched_nodes`.
     Raises ManifestError if the manifest has not been built.
     """
-    manifest = load_manifest(settings.dbt_manifest_path)
-    converters = _Converters(manifest, settings)
-    # Cosmos writes a page of parse logs to each task's log otherwise.
+    manifest = load_manifest(project.manifest_path)
+    converters = _Converters(manifest)
+    # Cosmos writes a page of parse logs otherwise.
     logging.getLogger("cosmos").setLevel(logging.WARNING)
     dag = DbtDag(
-        project_config=_project(settings),
+        dag_id="drawn",
+        schedule=None,
+        project_config=_project(project),
         profile_config=ProfileConfig(
             profile_name="vending",
-            target_name=settings.dbt_target,
-            profiles_yml_filepath=settings.dbt_project_path / "profiles.yml",
+            target_name=project.target,
+            profiles_yml_filepath=project.path / "profiles.yml",
         ),
         execution_config=ExecutionConfig(execution_mode=ExecutionMode.LOCAL),
         render_config=RenderConfig(
@@ -70,38 +75,47 @@ def render_dbt(settings: Settings, **dag_arguments: Any) -> DbtDag:
             # Mart assets are emitted once everything has been checked (see publish_marts).
             emit_datasets=False,
         ),
-        **dag_arguments,
     )
     _close_gates(dag, manifest, converters.gates)
-    _drop_empty_groups(dag)
-    return dag
+    # Cosmos's own order differs from process to process.
+    drawn = sorted(dag.tasks, key=lambda task: task.task_id)
+    return Layout(tuple(_planned(task) for task in drawn), tuple(mart.name for mart in manifest.marts))
 
 
-def watched_nodes(dag: DAG) -> dict[str, tuple[str, ...]]:
-    """The unique ids of the dbt nodes of each task."""
-    return {
-        task.task_id: task.nodes.unique_ids
-        for task in dag.tasks
-        if isinstance(task, DbtNodeOperator)
-    }
+class _Drawn(BaseOperator):
+    """Stands for a task while Cosmos draws."""
+
+    def __init__(self, *, nodes: DbtNodes | None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.nodes = nodes
 
 
-def _project(settings: Settings) -> ProjectConfig:
-    project = ProjectConfig(
-        dbt_project_path=settings.dbt_project_path, install_dbt_deps=False, partial_parse=False
+def _planned(task: _Drawn) -> PlannedTask:
+    groups: list[str] = []
+    group = task.task_group
+    while group is not None and group.group_id is not None:
+        groups.insert(0, group.group_id)
+        group = group.parent_group
+    return PlannedTask(
+        task.task_id, tuple(groups), task.nodes, tuple(sorted(task.downstream_task_ids))
+    )
+
+
+def _project(project: DbtProject) -> ProjectConfig:
+    config = ProjectConfig(
+        dbt_project_path=project.path, install_dbt_deps=False, partial_parse=False
     )
     # Given to the constructor it becomes an ObjectStoragePath, whose opening imports the Amazon
-    # provider and Cosmos's web plugin: a second in every parse and in every task.
-    project.manifest_path = settings.dbt_manifest_path
-    return project
+    # provider and Cosmos's web plugin: a second.
+    config.manifest_path = project.manifest_path
+    return config
 
 
 class _Converters:
     """Makes the tasks. Cosmos calls with keyword arguments; what is not needed is left in rest."""
 
-    def __init__(self, manifest: Manifest, settings: Settings) -> None:
+    def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
-        self._settings = settings
         self._gate_tests = {f"{test.name}_test": test for test in manifest.gates}
         self.gates: dict[str, BaseOperator] = {}
 
@@ -121,8 +135,7 @@ class _Converters:
         return self._task(task_id, dag, task_group, (node.unique_id,), command)
 
     def _source(self, *, task_id: str, dag: DAG, task_group: Any, **rest: Any) -> Any:
-        # Shows where the data comes from; the scheduler passes it without starting a process.
-        return EmptyOperator(task_id=task_id, dag=dag, task_group=task_group)
+        return _Drawn(nodes=None, task_id=task_id, dag=dag, task_group=task_group)
 
     def _tests(self, *, node: Any, task_id: str, dag: DAG, task_group: Any, **rest: Any) -> Any:
         if task_id == "test":
@@ -130,7 +143,7 @@ class _Converters:
             return self._task(task_id, dag, task_group, tests, "test")
         return self._gate(task_id, dag)
 
-    def _gate(self, cosmos_id: str, dag: DAG) -> DbtNodeOperator:
+    def _gate(self, cosmos_id: str, dag: DAG) -> _Drawn:
         # Cosmos hands over the node and the group of whichever model came last, so the test is
         # found by the name that Cosmos made for its task.
         test = self._gate_tests[cosmos_id]
@@ -141,9 +154,9 @@ class _Converters:
 
     def _task(
         self, task_id: str, dag: DAG, group: Any, node_ids: tuple[str, ...], command: str
-    ) -> DbtNodeOperator:
+    ) -> _Drawn:
         nodes = DbtNodes(node_ids, command)
-        return node_task(self._settings, nodes, task_id=task_id, dag=dag, task_group=group)
+        return _Drawn(nodes=nodes, task_id=task_id, dag=dag, task_group=group)
 
 
 def _close_gates(dag: DbtDag, manifest: Manifest, gates: dict[str, BaseOperator]) -> None:
@@ -164,8 +177,17 @@ def _close_gates(dag: DbtDag, manifest: Manifest, gates: dict[str, BaseOperator]
                 gate >> dag.tasks_map[unique_id]
 
 
-def _drop_empty_groups(dag: DbtDag) -> None:
-    """Cosmos makes a group for each folder, also for that of tests, whose tasks are elsewhere."""
-    groups = dag.task_group.children
-    for group_id in [name for name, child in groups.items() if not getattr(child, "children", 1)]:
-        del groups[group_id]
+def main(arguments: list[str] | None = None) -> None:
+    """Draw the layout of a manifest into a file; called while a manifest is built."""
+    parser = argparse.ArgumentParser(prog="python -m include.transform.cosmos_config")
+    parser.add_argument("--project", type=Path, required=True)
+    parser.add_argument("--target", required=True)
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    project = DbtProject(options.project, options.target, options.manifest)
+    options.out.write_bytes(draw_layout(project).to_json())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

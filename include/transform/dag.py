@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 from airflow.sdk import DAG, cross_downstream, get_parsing_context
 
 from include.dag_defaults import begin_when_deployed
 from include.settings import Environment, Settings
-from include.transform.node_task import DbtNodeOperator, DbtNodes, node_task
+from include.transform.layout import load_layout
+from include.transform.node_task import node_task
 from include.transform.tasks import after_all, dbt_build
 
 
@@ -17,14 +17,13 @@ def transform_dag(settings: Settings, *, schedule: Any, **dag_arguments: Any) ->
     """The DAG, with arguments as Airflow's `DAG` takes them.
 
     Each task's process parses the DAG file again. A task that follows the build needs nothing of
-    the others, so there the DAG consists of it alone: that saves Cosmos, the manifest and 0.2 CPU
-    seconds (a second, where each task has an interpreter of its own).
+    the others, so there the DAG consists of it alone.
     Raises ManifestError if the manifest has not been built and is needed.
     """
     task_id = get_parsing_context().task_id
     if task_id is not None and _is_node_task(task_id):
         return _dag_of_one(task_id, settings, dag_arguments)
-    return _whole_dag(settings, {"schedule": schedule, **dag_arguments})
+    return _whole_dag(settings, schedule, dag_arguments)
 
 
 def _is_node_task(task_id: str) -> bool:
@@ -32,13 +31,11 @@ def _is_node_task(task_id: str) -> bool:
     return "." in task_id
 
 
-def _whole_dag(settings: Settings, dag_arguments: dict[str, Any]) -> DAG:
-    # Imported here: Cosmos costs a second of processor time.
-    from include.transform.cosmos_config import render_dbt
-
-    with render_dbt(settings, **dag_arguments) as dag:
-        nodes, build = dag.tasks, dbt_build()
-        published = after_all([build, *nodes], settings.dbt_manifest_path)
+def _whole_dag(settings: Settings, schedule: Any, dag_arguments: dict[str, Any]) -> DAG:
+    layout = load_layout(settings.dbt_manifest_path)
+    with DAG(schedule=schedule, **dag_arguments) as dag:
+        nodes, build = layout.make_tasks(dag, settings), dbt_build()
+        published = after_all([build, *nodes], layout.marts)
         if settings.environment is not Environment.DEV:
             _between_environments(settings, dag, published)
     return dag
@@ -62,12 +59,7 @@ def _between_environments(settings: Settings, dag: DAG, published: Any) -> None:
 
 
 def _dag_of_one(task_id: str, settings: Settings, dag_arguments: dict[str, Any]) -> DAG:
-    @cache
-    def nodes() -> DbtNodes:
-        task = _whole_dag(settings, {"schedule": None, **dag_arguments}).get_task(task_id)
-        assert isinstance(task, DbtNodeOperator)
-        return task.nodes
-
     dag = DAG(schedule=None, **dag_arguments)
-    node_task(settings, nodes, task_id=task_id, dag=dag)
+    manifest = settings.dbt_manifest_path
+    node_task(settings, lambda: load_layout(manifest).nodes_of(task_id), task_id=task_id, dag=dag)
     return dag

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -19,7 +20,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from include.settings import Environment
+from include.settings import CODE_ROOT, Environment
 from include.transform.dbt_command import PARSE, DbtError, run_dbt
 from include.transform.project import DbtProject
 
@@ -151,7 +152,7 @@ def _read(path: Path, modified_ns: int) -> Manifest:
 def build_manifest(project: DbtProject) -> bool:
     """Build the project's manifest if its sources have changed; returns whether it was built.
 
-    Raises DbtError if dbt cannot parse the project.
+    Raises DbtError if dbt cannot parse the project, ManifestError if Cosmos cannot draw its graph.
     """
     fingerprint = project.fingerprint()
     if project.has_manifest_of(fingerprint):
@@ -161,6 +162,8 @@ def build_manifest(project: DbtProject) -> bool:
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         target = Path(scratch)
         run_dbt(project, PARSE, ("--no-partial-parse", "--quiet"), target_path=target)
+        _draw(project, target)
+        (target / "layout.json").replace(project.layout_path)
         (target / "partial_parse.msgpack").replace(project.parse_cache_path)
         (target / "manifest.json").replace(project.manifest_path)
         # Written last: killed before, the next call builds again.
@@ -168,6 +171,29 @@ def build_manifest(project: DbtProject) -> bool:
         mark.write_text(fingerprint, encoding="ascii")
         mark.replace(project.fingerprint_path)
     return True
+
+
+def _draw(project: DbtProject, target: Path) -> None:
+    """Let Cosmos draw the graph of the manifest in ``target`` into the same folder.
+
+    In a process of its own: it needs Airflow, which would leave its configuration in the home of
+    whoever builds a manifest.
+    """
+    drawing = subprocess.run(
+        [
+            *("env", f"AIRFLOW_HOME={target}", "AIRFLOW__COSMOS__ENABLE_TELEMETRY=False"),
+            *(sys.executable, "-m", "include.transform.cosmos_config"),
+            *("--project", str(project.path), "--target", project.target),
+            *("--manifest", str(target / "manifest.json"), "--out", str(target / "layout.json")),
+        ],
+        cwd=CODE_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if drawing.returncode:
+        lines = drawing.stderr.strip().splitlines() or [f"exit code {drawing.returncode}"]
+        raise ManifestError(f"Cosmos could not draw the graph of {project.path}: {lines[-1]}")
 
 
 def _node(unique_id: str, node: dict[str, Any]) -> DbtNode:

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import BaseSensorOperator, TriggerRule
+from airflow.sdk import DAG, BaseSensorOperator, TriggerRule
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from include.dag_defaults import RUN_TIMEOUT
@@ -279,6 +279,15 @@ class DbtNodeOperator(BaseSensorOperator):
             return build
         told = task_instance.xcom_pull(task_ids=BUILD_TASK_ID, key=RUN_STARTED_KEY)
         return replace(build, run_started_at=told)
+
+
+def watched_nodes(dag: DAG) -> dict[str, tuple[str, ...]]:
+    """The unique ids of the dbt nodes of each task."""
+    return {
+        task.task_id: task.nodes.unique_ids
+        for task in dag.tasks
+        if isinstance(task, DbtNodeOperator)
+    }
 
 
 def node_name(unique_id: str) -> str:

@@ -13,8 +13,10 @@ from include.settings import CODE_ROOT, DuckDBSettings, Settings, WarehouseSetti
 
 SOURCE_SUFFIXES = frozenset({".sql", ".yml", ".yaml", ".csv", ".md", ".json"})
 GENERATED_FOLDERS = frozenset({"manifests", "target", "logs", "dbt_packages"})
-# dbt reads both while it parses, so another version of either makes another manifest.
-PARSERS = ("dbt-core", "dbt-adapters")
+# What reads and draws the project: another version of any makes another manifest or layout, and so
+# does another way to draw.
+PARSERS = ("dbt-core", "dbt-adapters", "astronomer-cosmos")
+DRAWING = Path(__file__).with_name("cosmos_config.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,19 @@ class DbtProject:
         return self.manifest_path.with_suffix(".msgpack")
 
     @property
+    def layout_path(self) -> Path:
+        """The graph that Cosmos drew of the manifest (include/transform/layout.py)."""
+        return layout_path(self.manifest_path)
+
+    @property
     def fingerprint_path(self) -> Path:
         """The fingerprint of the sources that the manifest was built from."""
         return self.manifest_path.with_suffix(".sha256")
+
+    @property
+    def built_files(self) -> tuple[Path, ...]:
+        """All that `make manifest` writes."""
+        return (self.manifest_path, self.parse_cache_path, self.layout_path, self.fingerprint_path)
 
     @classmethod
     def of_target(cls, target: str) -> DbtProject:
@@ -66,8 +78,9 @@ class DbtProject:
         )
 
     def fingerprint(self) -> str:
-        """SHA-256 over the target, dbt's versions and every source file's path and content."""
+        """SHA-256 over the target, what reads it, and every source file's path and content."""
         digest = hashlib.sha256(self.target.encode())
+        digest.update(DRAWING.read_bytes())
         for parser in PARSERS:
             digest.update(version(parser).encode())
         for path in sorted(_sources(self.path)):
@@ -83,8 +96,12 @@ class DbtProject:
             built = self.fingerprint_path.read_text(encoding="ascii")
         except FileNotFoundError:
             return False
-        parts = (self.manifest_path, self.parse_cache_path)
-        return built == fingerprint and all(part.is_file() for part in parts)
+        return built == fingerprint and all(part.is_file() for part in self.built_files)
+
+
+def layout_path(manifest_path: Path) -> Path:
+    """Where the layout of a manifest is kept."""
+    return manifest_path.with_suffix(".layout.json")
 
 
 def _sources(root: Path) -> Iterator[Path]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Asset, TriggerRule, get_current_context, task
@@ -24,9 +23,8 @@ BUILD_PRIORITY = 1_000
 WAREHOUSE_POOL = "warehouse"
 
 
-def mart_assets(manifest_path: Path) -> list[Asset]:
-    """The assets of the marts, ``marts.<model>``."""
-    names = (mart.name for mart in load_manifest(manifest_path).marts)
+def mart_assets(names: Iterable[str]) -> list[Asset]:
+    """The assets of marts, ``marts.<model>``."""
     return [Asset(name=f"marts.{name}", uri=f"x-vending://marts/{name}") for name in names]
 
 
@@ -40,8 +38,7 @@ def mart_assets(manifest_path: Path) -> list[Asset]:
 def dbt_build() -> None:
     """Run the selected part of the dbt project once, telling each node's task its verdict."""
     from include.transform.build import EmptySelectionError, run_build
-    from include.transform.cosmos_config import watched_nodes
-    from include.transform.node_task import run_start
+    from include.transform.node_task import run_start, watched_nodes
 
     context = get_current_context()
     try:
@@ -115,9 +112,9 @@ def publish_marts(held_back: list[str]) -> None:
     update_health(open_lake(settings.lake), settings.environment.value, published)
 
 
-def after_all(nodes: Iterable[object], manifest_path: Path) -> Any:
+def after_all(nodes: Iterable[object], marts: Iterable[str]) -> Any:
     """Check the results of all nodes, and publish the marts if they are right: the last task."""
     checked = check_results()
     for node in nodes:
         node >> checked
-    return publish_marts.override(outlets=mart_assets(manifest_path))(checked)
+    return publish_marts.override(outlets=mart_assets(marts))(checked)

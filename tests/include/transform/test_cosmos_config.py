@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from airflow.sdk import DAG
-from cosmos.airflow.dag import DbtDag
 
 from include.dag_defaults import Layer, dag_arguments
 from include.settings import Environment, Settings, load_settings
-from include.transform.cosmos_config import DbtNodeOperator, render_dbt, watched_nodes
+from include.transform.cosmos_config import draw_layout
+from include.transform.layout import load_layout
 from include.transform.manifest import Manifest, ManifestError, build_manifest, load_manifest
+from include.transform.node_task import DbtNodeOperator, watched_nodes
 from include.transform.project import DbtProject
 
 
@@ -28,14 +29,14 @@ def manifest(settings: Settings) -> Manifest:
 
 
 @pytest.fixture(scope="module")
-def dag(settings: Settings, manifest: Manifest) -> DbtDag:
+def dag(settings: Settings, manifest: Manifest) -> DAG:
     return rendered(settings)
 
 
-def rendered(settings: Settings) -> DbtDag:
-    return render_dbt(
-        settings, dag_id="rendered", schedule=None, **dag_arguments(layer=Layer.TRANSFORM)
-    )
+def rendered(settings: Settings) -> DAG:
+    with DAG("drawn", schedule=None, **dag_arguments(layer=Layer.TRANSFORM)) as dag:
+        load_layout(settings.dbt_manifest_path).make_tasks(dag, settings)
+    return dag
 
 
 def tasks(dag: DAG) -> list[DbtNodeOperator]:
@@ -43,37 +44,37 @@ def tasks(dag: DAG) -> list[DbtNodeOperator]:
 
 
 def test_every_node_of_the_manifest_belongs_to_exactly_one_task(
-    dag: DbtDag, manifest: Manifest
+    dag: DAG, manifest: Manifest
 ) -> None:
     watched = [node for nodes in watched_nodes(dag).values() for node in nodes]
     assert sorted(watched) == sorted(manifest.nodes)
 
 
-def test_every_model_has_a_task_of_its_own(dag: DbtDag, manifest: Manifest) -> None:
+def test_every_model_has_a_task_of_its_own(dag: DAG, manifest: Manifest) -> None:
     for nodes in watched_nodes(dag).values():
         kinds = {manifest.nodes[node].resource_type for node in nodes}
         assert kinds == {"test"} or len(nodes) == 1
 
 
-def test_models_are_grouped_by_layer(dag: DbtDag, manifest: Manifest) -> None:
+def test_models_are_grouped_by_layer(dag: DAG, manifest: Manifest) -> None:
     for task in tasks(dag):
         node = manifest.nodes[task.nodes.unique_ids[0]]
         if node.resource_type != "test":
             assert task.task_id.startswith(f"models.{node.layer}.{node.name}")
 
 
-def test_no_group_is_empty(dag: DbtDag) -> None:
+def test_no_group_is_empty(dag: DAG) -> None:
     assert set(dag.task_group.children) == {"models", "gates"}
     assert all(group.children for group in dag.task_group.get_task_group_dict().values())
 
 
-def test_no_unit_test_is_part_of_the_run(dag: DbtDag, manifest: Manifest) -> None:
+def test_no_unit_test_is_part_of_the_run(dag: DAG, manifest: Manifest) -> None:
     assert manifest.content["unit_tests"], "the project should have unit tests to leave out"
     watched = {node for nodes in watched_nodes(dag).values() for node in nodes}
     assert not watched & set(manifest.content["unit_tests"])
 
 
-def test_airflow_waits_for_all_that_dbt_waits_for(dag: DbtDag, manifest: Manifest) -> None:
+def test_airflow_waits_for_all_that_dbt_waits_for(dag: DAG, manifest: Manifest) -> None:
     """The rule of `dbt build`: a node waits for each test whose parents are all above it.
 
     dbt.compilation.Compiler.add_test_edges: otherwise a task would run a node that dbt, and so the
@@ -100,11 +101,11 @@ def test_airflow_waits_for_all_that_dbt_waits_for(dag: DbtDag, manifest: Manifes
     assert checked > len(manifest.tests) / 2
 
 
-def test_no_node_task_takes_the_slot_of_the_warehouse(dag: DbtDag) -> None:
+def test_no_node_task_takes_the_slot_of_the_warehouse(dag: DAG) -> None:
     assert {task.pool for task in tasks(dag)} == {"default_pool"}
 
 
-def test_failures_of_nodes_are_told_by_the_check_alone(dag: DbtDag) -> None:
+def test_failures_of_nodes_are_told_by_the_check_alone(dag: DAG) -> None:
     assert not any(task.on_failure_callback for task in tasks(dag))
 
 
@@ -120,11 +121,26 @@ def test_in_the_cloud_a_waiting_task_leaves_its_slot_at_once(
     assert {task.patience for task in tasks(rendered(cloud))} == {patience}
 
 
-def test_without_a_manifest_the_error_says_what_to_run(settings: Settings) -> None:
-    class Elsewhere(Settings):
-        @property
-        def dbt_manifest_path(self) -> Path:
-            return Path("/nowhere/dev.json")
+def test_marts_are_those_of_the_manifest(settings: Settings, manifest: Manifest) -> None:
+    layout = load_layout(settings.dbt_manifest_path)
+    assert layout.marts == tuple(mart.name for mart in manifest.marts)
+    assert "fct_sales" in layout.marts
 
+
+def test_what_was_drawn_is_what_cosmos_draws_now(settings: Settings, manifest: Manifest) -> None:
+    drawn = draw_layout(DbtProject.of_target(settings.dbt_target))
+    assert load_layout(settings.dbt_manifest_path) == drawn
+
+
+def test_a_task_knows_its_nodes_without_the_others(dag: DAG, settings: Settings) -> None:
+    layout = load_layout(settings.dbt_manifest_path)
+    for task in tasks(dag):
+        assert layout.nodes_of(task.task_id) == task.nodes
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"tasks": 1}'])
+def test_without_a_layout_the_error_says_what_to_run(content: str | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "dev.layout.json").write_text(content)
     with pytest.raises(ManifestError, match="run make manifest"):
-        render_dbt(Elsewhere(**dict(settings)), dag_id="rendered")
+        load_layout(tmp_path / "dev.json")

@@ -59,14 +59,14 @@ def test_it_is_built_once_and_then_up_to_date(built: DbtProject) -> None:
     assert built.manifest_path.stat().st_mtime_ns == written
     assert not (built.path / "target").exists()
     files = {path.name for path in built.manifest_path.parent.iterdir()}
-    assert files == {"dev.json", "dev.msgpack", "dev.sha256"}
+    assert files == {"dev.json", "dev.layout.json", "dev.msgpack", "dev.sha256"}
 
 
 def test_parsing_opens_no_warehouse(built_once: DbtProject) -> None:
     assert not list(built_once.path.parent.glob("*.duckdb"))
 
 
-@pytest.mark.parametrize("lost", ["dev.json", "dev.msgpack", "dev.sha256"])
+@pytest.mark.parametrize("lost", ["dev.json", "dev.layout.json", "dev.msgpack"])
 def test_it_is_built_again_when_a_part_of_it_is_lost(built: DbtProject, lost: str) -> None:
     (built.manifest_path.parent / lost).unlink()
     assert build_manifest(built) is True
