@@ -16,8 +16,6 @@ from typing import Any
 
 from include.alerts.callbacks import runbook_of
 from include.alerts.formatter import Alert, Outcome
-from include.alerts.impact import impact_of
-from include.alerts.telling import tell
 from include.lake import Lake, LakeError, Zone, open_lake
 from include.lake.layout import attributes
 from include.settings import DiskLakeSettings, Settings
@@ -39,6 +37,9 @@ class StoredEvent:
 
 def tell_stored(settings: Settings) -> int:
     """Tell every stored event and forget it; returns how many there were. Raises LakeError."""
+    # Imported here: every parse of a DAG file with a deadline imports this module.
+    from include.alerts.telling import tell
+
     lake = open_lake(settings.lake)
     told = 0
     for stored in list(lake.list(_folder(lake))):
@@ -67,6 +68,8 @@ def deadline_event(settings: Settings, dag_id: str, sentence: str) -> dict[str, 
 
 
 def _alert(event: StoredEvent, settings: Settings) -> Alert:
+    from include.alerts.impact import impact_of
+
     impact = impact_of(event.dag_id, None, settings)
     return Alert(
         outcome=Outcome(event.outcome),

@@ -127,7 +127,7 @@ def load() -> None:
     from airflow.sdk import get_current_context
     from airflow.sdk.exceptions import AirflowSkipException
 
-    from include.alerts.callbacks import tell_findings
+    from include.alerts.reports import tell_findings
     from include.ingest import steps
     from include.lineage.telling import tell_loaded
     from include.metrics import count_loaded
@@ -157,7 +157,7 @@ def verify() -> dict[str, object]:
     from airflow.sdk import get_current_context
     from airflow.sdk.exceptions import AirflowSkipException
 
-    from include.alerts.callbacks import tell_findings
+    from include.alerts.reports import tell_findings
     from include.ingest import steps
     from include.ingest.verify import findings
     from include.nights import mark_ingested

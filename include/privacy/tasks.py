@@ -54,8 +54,8 @@ def release() -> None:
 @task(pool=WAREHOUSE_POOL, on_success_callback=on_run_success)
 def write_report() -> None:
     """Write the month's report to the lake, and its summary to Slack."""
-    from include.alerts.callbacks import tell_findings
     from include.alerts.formatter import Severity
+    from include.alerts.reports import tell_findings
     from include.lake import open_lake
     from include.privacy.compliance import write_compliance_report
     from include.schedules import business_day

@@ -13,11 +13,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 from include.alerts.callbacks import on_run_success
 from include.assets import EveryAsset
 from include.cloudflare.limiter import POOL
-from include.publish.pipeline_tables import published_tables
 from include.publish.sites import load_sites
-from include.publish.spec import PublishedMart, Sink
+from include.publish.spec import Sink
 from include.settings import Environment, Settings, current_settings
-from include.transform.manifest import load_manifest
+from include.transform.layout import load_layout
 from include.transform.tasks import mart_assets
 
 if TYPE_CHECKING:
@@ -37,11 +36,11 @@ def publish_schedule(settings: Settings) -> EveryAsset | None:
     Whether the connection exists is the tasks' to find out: nothing of it is read while a DAG file
     is parsed.
     """
-    names = {mart.name for mart in _marts(settings)}
+    layout = load_layout(settings.dbt_manifest_path)
+    names = {table.name for table in layout.published}
     if settings.cloudflare_connection_id is None or not names:
         return None
-    marts = (mart.name for mart in load_manifest(settings.dbt_manifest_path).marts)
-    return EveryAsset(*mart_assets(name for name in marts if name in names))
+    return EveryAsset(*mart_assets(name for name in layout.marts if name in names))
 
 
 def maintenance_schedule(settings: Settings) -> str | None:
@@ -75,7 +74,7 @@ def verify_marts_at_sinks(settings: Settings) -> list[XComArg]:
 
 def maintain_iceberg_tables(settings: Settings) -> list[XComArg]:
     """For each mart with an Iceberg table, a task that compacts it and one that expires it."""
-    marts = [mart.name for mart in _marts(settings) if Sink.ICEBERG in mart.sinks]
+    marts = _published_to(settings, Sink.ICEBERG)
     if not marts:
         return []
     with TaskGroup("iceberg_tables"):
@@ -256,12 +255,13 @@ def _skip_without_catalog(services: Services) -> None:
 def _for_each(settings: Settings, make: Callable[[str, Sink], XComArg]) -> list[XComArg]:
     made = []
     for sink in Sink:
-        marts = [mart.name for mart in _marts(settings) if sink in mart.sinks]
+        marts = _published_to(settings, sink)
         if marts:
             with TaskGroup(sink.value):
                 made += [make(mart, sink) for mart in marts]
     return made
 
 
-def _marts(settings: Settings) -> tuple[PublishedMart, ...]:
-    return published_tables(load_manifest(settings.dbt_manifest_path))
+def _published_to(settings: Settings, sink: Sink) -> list[str]:
+    layout = load_layout(settings.dbt_manifest_path)
+    return [table.name for table in layout.published if sink in table.sinks]

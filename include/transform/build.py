@@ -16,14 +16,14 @@ from include.settings import current_settings
 from include.transform.artifacts import RunArtifacts
 from include.transform.dbt_command import LIST, NO_UNIT_TESTS, DbtError, run_dbt
 from include.transform.project import DbtProject
-from include.transform.verdicts import Verdict, VerdictRecorder
+from include.transform.verdicts import (
+    PROBLEM_KEY,
+    RUN_STARTED_KEY,
+    SELECTION_KEY,
+    Verdict,
+    VerdictRecorder,
+)
 from include.transform.warehouse_access import wait_for_warehouse
-
-# XCom keys of the build's task: the start of the run as it saw it, the unique ids that it was to
-# build (absent: all), and why it failed.
-RUN_STARTED_KEY = "run_started_at"
-SELECTION_KEY = "selection"
-PROBLEM_KEY = "problem"
 
 
 class EmptySelectionError(DbtError):

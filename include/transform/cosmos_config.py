@@ -28,7 +28,9 @@ from cosmos.constants import (
     TestBehavior,
 )
 
-from include.transform.layout import Layout, PlannedTask
+from include.publish.pipeline_tables import published_tables
+from include.publish.spec import Sink
+from include.transform.layout import Layout, PlannedTask, PublishedTable
 from include.transform.manifest import Manifest, load_manifest
 from include.transform.node_task import DbtNodes
 from include.transform.project import DbtProject
@@ -78,8 +80,13 @@ def draw_layout(project: DbtProject) -> Layout:
     )
     _close_gates(dag, manifest, converters.gates)
     # Cosmos's own order differs from process to process.
-    drawn = sorted(dag.tasks, key=lambda task: task.task_id)
-    return Layout(tuple(_planned(task) for task in drawn), tuple(mart.name for mart in manifest.marts))
+    tasks = [_planned(task) for task in sorted(dag.tasks, key=lambda task: task.task_id)]
+    published = [
+        PublishedTable(table.name, tuple(sink.value for sink in Sink if sink in table.sinks))
+        for table in published_tables(manifest)
+    ]
+    marts = tuple(mart.name for mart in manifest.marts)
+    return Layout(tuple(tasks), marts, tuple(sorted(published, key=lambda table: table.name)))
 
 
 class _Drawn(BaseOperator):

@@ -8,9 +8,7 @@ from airflow.sdk import DAG, cross_downstream, get_parsing_context
 
 from include.dag_defaults import begin_when_deployed
 from include.settings import Environment, Settings
-from include.transform.layout import load_layout
-from include.transform.node_task import node_task
-from include.transform.tasks import after_all, dbt_build
+from include.transform.node_task import DbtNodes, node_task
 
 
 def transform_dag(settings: Settings, *, schedule: Any, **dag_arguments: Any) -> DAG:
@@ -32,6 +30,10 @@ def _is_node_task(task_id: str) -> bool:
 
 
 def _whole_dag(settings: Settings, schedule: Any, dag_arguments: dict[str, Any]) -> DAG:
+    # Imported here: a task that follows the build needs none of it.
+    from include.transform.layout import load_layout
+    from include.transform.tasks import after_all, dbt_build
+
     layout = load_layout(settings.dbt_manifest_path)
     with DAG(schedule=schedule, **dag_arguments) as dag:
         nodes, build = layout.make_tasks(dag, settings), dbt_build()
@@ -59,7 +61,11 @@ def _between_environments(settings: Settings, dag: DAG, published: Any) -> None:
 
 
 def _dag_of_one(task_id: str, settings: Settings, dag_arguments: dict[str, Any]) -> DAG:
+    def nodes() -> DbtNodes:
+        from include.transform.layout import load_layout
+
+        return load_layout(settings.dbt_manifest_path).nodes_of(task_id)
+
     dag = DAG(schedule=None, **dag_arguments)
-    manifest = settings.dbt_manifest_path
-    node_task(settings, lambda: load_layout(manifest).nodes_of(task_id), task_id=task_id, dag=dag)
+    node_task(settings, nodes, task_id=task_id, dag=dag)
     return dag

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, BaseOperator, TaskGroup
+from airflow.sdk.definitions.param import ParamsDict
 from pydantic import TypeAdapter, ValidationError
 
 from include.settings import Settings
@@ -36,11 +37,20 @@ class PlannedTask:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedTable:
+    """A mart, or a table of the pipeline's own, and the sinks that it is published to."""
+
+    name: str
+    sinks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
-    """The tasks by id, and the names of the marts, both sorted."""
+    """What DAG files need to know of the dbt project; all of it sorted by name."""
 
     tasks: tuple[PlannedTask, ...]
     marts: tuple[str, ...]
+    published: tuple[PublishedTable, ...]
 
     def nodes_of(self, task_id: str) -> DbtNodes:
         """Raises KeyError if no task with dbt nodes has this id."""
@@ -82,9 +92,15 @@ def _read(path: Path, modified_ns: int) -> Layout:
 def _make(task: PlannedTask, groups: _Groups, dag: DAG, settings: Settings) -> BaseOperator:
     label = task.task_id.removeprefix(_prefix(task.groups))
     group = groups.get(task.groups)
+    place = {"task_id": label, "task_group": group, "dag": dag}
     if task.nodes is None:
-        return EmptyOperator(task_id=label, task_group=group, dag=dag)
-    return node_task(settings, task.nodes, task_id=label, task_group=group, dag=dag)
+        made: BaseOperator = EmptyOperator(**place)
+    else:
+        made = node_task(settings, task.nodes, **place)
+    # A task is given a copy of the DAG's parameters, and Airflow validates each copy several times
+    # when it stores the DAG: three quarters of what that costs. A run reads the DAG's in any case.
+    made.params = ParamsDict()
+    return made
 
 
 class _Groups:

@@ -18,10 +18,9 @@ from include.dag_defaults import RUN_TIMEOUT
 from include.lake import open_lake
 from include.settings import Environment, Settings, current_settings
 from include.transform.artifacts import RunArtifacts
-from include.transform.build import RUN_STARTED_KEY
 from include.transform.dbt_command import DbtError, run_dbt
 from include.transform.project import DbtProject
-from include.transform.verdicts import Outcome, Verdict, status_outcome
+from include.transform.verdicts import RUN_STARTED_KEY, Outcome, Verdict, status_outcome
 from include.transform.warehouse_access import wait_for_warehouse
 
 BUILD_TASK_ID = "dbt_build"

@@ -16,7 +16,11 @@ GENERATED_FOLDERS = frozenset({"manifests", "target", "logs", "dbt_packages"})
 # What reads and draws the project: another version of any makes another manifest or layout, and so
 # does another way to draw.
 PARSERS = ("dbt-core", "dbt-adapters", "astronomer-cosmos")
-DRAWING = Path(__file__).with_name("cosmos_config.py")
+DRAWING = (
+    "include/transform/cosmos_config.py",
+    "include/transform/layout.py",
+    "include/publish/pipeline_tables.py",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,8 @@ class DbtProject:
     def fingerprint(self) -> str:
         """SHA-256 over the target, what reads it, and every source file's path and content."""
         digest = hashlib.sha256(self.target.encode())
-        digest.update(DRAWING.read_bytes())
+        for path in DRAWING:
+            digest.update((CODE_ROOT / path).read_bytes())
         for parser in PARSERS:
             digest.update(version(parser).encode())
         for path in sorted(_sources(self.path)):

@@ -10,10 +10,11 @@ from typing import Any
 from airflow.sdk import Asset, TriggerRule, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from include.alerts.callbacks import on_run_success, tell_findings
+from include.alerts.callbacks import on_run_success
 from include.settings import DuckDBSettings, current_settings
 from include.transform.manifest import load_manifest
 from include.transform.node_task import BUILD_TASK_ID
+from include.transform.verdicts import PROBLEM_KEY, SELECTION_KEY
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +59,11 @@ def check_results() -> list[str]:
 
     Gives the names of the marts that a finding holds back.
     """
+    from include.alerts.reports import tell_findings
     from include.lake import open_lake
     from include.metrics import time_models
     from include.quality.after_build import Build, report_build
     from include.transform.artifacts import RunArtifacts
-    from include.transform.build import PROBLEM_KEY, SELECTION_KEY
     from include.transform.results import NodesNotPassed, failure_details, require_all_passed
 
     settings, task_instance = current_settings(), get_current_context()["ti"]

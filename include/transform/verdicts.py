@@ -10,6 +10,12 @@ from enum import StrEnum
 from threading import Lock
 from typing import Any
 
+# XCom keys of the build's task: the start of the run as it saw it, the unique ids that it was to
+# build (absent: all), and why it failed.
+RUN_STARTED_KEY = "run_started_at"
+SELECTION_KEY = "selection"
+PROBLEM_KEY = "problem"
+
 # dbt.artifacts.schemas.results.NodeStatus; what is in neither set is a failure.
 PASSED_STATUSES = frozenset({"success", "pass", "warn", "no-op"})
 SKIPPED_STATUSES = frozenset({"skipped"})

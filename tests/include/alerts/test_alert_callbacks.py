@@ -17,8 +17,8 @@ from include.alerts.callbacks import (
     on_run_failure,
     on_run_success,
     on_task_failure,
-    tell_findings,
 )
+from include.alerts.reports import tell_findings
 from include.settings import Settings
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def test_a_context_that_makes_no_sense_is_one_line_in_the_log_and_no_exception(
 ) -> None:
     on_task_failure({})
     on_run_success({})
-    messages = [r.getMessage() for r in caplog.records if r.name == "include.alerts.callbacks"]
+    messages = [r.getMessage() for r in caplog.records if r.name == "include.alerts.reports"]
     assert [message.startswith("No alert could be made") for message in messages] == [True, True]
     assert alert_log() == []
 

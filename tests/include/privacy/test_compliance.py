@@ -117,7 +117,7 @@ def test_the_task_writes_the_page_and_tells_its_summary(settings, monkeypatch) -
     monkeypatch.setattr(tasks, "get_current_context", lambda: {"dag_run": run})
     monkeypatch.setattr("include.settings.current_settings", lambda: settings)
     monkeypatch.setattr(
-        "include.alerts.callbacks.tell_findings", lambda _, sentence, **__: told.append(sentence)
+        "include.alerts.reports.tell_findings", lambda _, sentence, **__: told.append(sentence)
     )
 
     tasks.write_report.function()

@@ -1,0 +1,116 @@
+"""One new day, after a short history and after ten times that.
+
+    python -m benchmarks.history [--machines 50] [--days 30] [--rounds 5]
+
+The files of the last day arrive in a warehouse that holds all days before it; they are ingested,
+transformed and published (D1 and KV of the local Cloudflare) without Airflow, whose own work does
+not depend on the data. Each round puts warehouse and edge back and takes the short history and the
+long one in turn. Exits 1 if the day costs more than 1.2 times as much CPU after the long one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from benchmarks.results import Result, compared, show
+from deploy.cloudflare.local_cloudflare import running_cloudflare
+from deploy.local.airflow_env import preparation_environment
+from deploy.local.edge import edge_environment
+from deploy.local.layout import REPOSITORY, Layout
+from deploy.local.preparation import Data, Fleet, build_manifest, write_files
+
+TIMES = 10
+MOST_RATIO = 1.2
+PARTS = ("ingest", "transform", "publish")
+LAST_DAY = date(2026, 10, 31)
+
+
+@dataclass(frozen=True)
+class History:
+    """A platform that knows all days but the last, whose files have just arrived."""
+
+    layout: Layout
+    environment: Mapping[str, str]
+    before: Path
+
+    def put_back(self) -> None:
+        shutil.copyfile(self.before, self.layout.warehouse)
+        _run(self.environment, "benchmarks.one_day", "--only-publish")
+
+    def new_day(self) -> dict[str, float]:
+        """CPU seconds of each part."""
+        return json.loads(_run(self.environment, "benchmarks.one_day").splitlines()[-1])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="One day after a short and a long history.")
+    parser.add_argument("--machines", type=int, default=50)
+    parser.add_argument("--days", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args(arguments)
+    return show(measure(options.rounds, options.machines, options.days))
+
+
+def measure(rounds: int = 5, machines: int = 50, days: int = 30) -> list[Result]:
+    with (
+        tempfile.TemporaryDirectory(prefix="benchmark-history-") as name,
+        _history(Path(name) / "short", Fleet(machines, days)) as short,
+        _history(Path(name) / "long", Fleet(machines, TIMES * days)) as long,
+    ):
+        measured = [(_round(long), _round(short)) for _ in range(rounds)]
+    whole = [[sum(day.values()) for day in pair] for pair in measured]
+    results = [_result("day_after_long_history", whole, MOST_RATIO)]
+    for part in PARTS:
+        seconds = [[day[part] for day in pair] for pair in measured]
+        results.append(_result(f"day_after_long_history_{part}", seconds, None))
+    return results
+
+
+def _result(name: str, pairs: Sequence[Sequence[float]], target: float | None) -> Result:
+    long, short = zip(*pairs, strict=True)
+    return compared(name, "CPU s", long, "a tenth of the history", short, target)
+
+
+def _round(history: History) -> dict[str, float]:
+    history.put_back()
+    return history.new_day()
+
+
+@contextmanager
+def _history(folder: Path, fleet: Fleet) -> Iterator[History]:
+    layout = Layout(folder / "data", folder / "airflow")
+    with running_cloudflare(folder / "cloudflare") as cloudflare:
+        environment = {**preparation_environment(layout), **edge_environment(cloudflare)}
+        _run(environment, *build_manifest())
+        end = ["--end-date", LAST_DAY.isoformat()]
+        _run(environment, *write_files(layout, Data.FLEET, fleet), *end)
+        last_day = layout.sources / "fleet" / LAST_DAY.isoformat()
+        aside = last_day.rename(folder / last_day.name)
+        _run(environment, "benchmarks.one_day")
+        aside.rename(last_day)
+        before = shutil.copyfile(layout.warehouse, folder / "before.duckdb")
+        yield History(layout, environment, before)
+
+
+def _run(environment: Mapping[str, str], *arguments: str) -> str:
+    command = [sys.executable, "-m", *arguments]
+    done = subprocess.run(
+        command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(arguments)} failed: {done.stderr[-2000:]}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())
