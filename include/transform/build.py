@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from include.lake import open_lake
-from include.lineage.telling import tell_built
 from include.settings import current_settings
 from include.transform.artifacts import RunArtifacts
 from include.transform.dbt_command import LIST, NO_UNIT_TESTS, DbtError, run_dbt
@@ -69,6 +68,9 @@ def _build(
                 run_dbt(project, "build", arguments, target_path=target_path, on_event=recorder)
             finally:
                 artifacts.store(task_instance.task_id, task_instance.try_number, target_path)
+        # Imported here: tasks that follow the build import this module too, and need no contracts.
+        from include.lineage.telling import tell_built
+
         tell_built(task_instance, target_path)
 
 
