@@ -18,7 +18,7 @@ OPTIONS := $(if $(DATA),--data $(DATA)) $(if $(MACHINES),--machines $(MACHINES))
 	$(if $(PUBLISH),--publish $(PUBLISH))
 
 .DEFAULT_GOAL := help
-.PHONY: help env run up down rebuild manifest contract contracts lineage detokenise test test-full parity lint bench clean clean-all
+.PHONY: help env run up down pictures rebuild manifest contract contracts lineage detokenise test test-full parity lint bench clean clean-all
 .PHONY: mwaa-bundle mwaa-check mwaa-deploy
 
 help: ## List the targets
@@ -35,6 +35,9 @@ up: $(STAMP) ## Start Airflow and leave it running; prints its address and login
 
 down: $(STAMP) ## Stop what `make up` started
 	@$(PYTHON) -m deploy.local down
+
+pictures: $(STAMP) ## Take README's pictures again, of what `make up` and `make run` show
+	@$(PYTHON) -m deploy.local pictures
 
 rebuild: $(STAMP) ## Make the DuckDB warehouse again from raw, marts included
 	@$(PYTHON) -m include.rebuild

@@ -1,4 +1,4 @@
-"""`python -m deploy.local run | up | down`: what the Makefile calls."""
+"""`python -m deploy.local run | up | down | pictures`: what the Makefile calls."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from rich.console import Console
 from deploy.local.commands import Publish, Request, down, run, up
 from deploy.local.errors import LocalError
 from deploy.local.layout import REPOSITORY, Layout
+from deploy.local.pictures import take_pictures
 from deploy.local.preparation import Data, Fleet
 
-COMMANDS = {"run": run, "up": up, "down": down}
+COMMANDS = {"run": run, "up": up, "down": down, "pictures": take_pictures}
 # As a shell reports a command that SIGINT ended.
 INTERRUPTED = 130
 

@@ -204,6 +204,24 @@ def test_severity_and_owner_choose_the_channel(failed_test: Alert) -> None:
     )
 
 
+def test_the_file_of_rules_decides_and_not_the_code(failed_test: Alert, tmp_path: Path) -> None:
+    file = tmp_path / "routing.yaml"
+    file.write_text(
+        """
+        slack: {severities: [error]}
+        sns: {severities: []}
+        quiet_hours: {from: "12:00", to: "13:00", severities: [error]}
+        owners: {finance: slack_money}
+        """
+    )
+    routing, dev = load_routing(file), load_settings({})
+    owned = replace(failed_test, owners=("finance",))
+    assert routing.channels(owned, dev) == ("slack", "slack_money")
+    assert routing.channels(replace(owned, outcome=Outcome.NOTICED), dev) == ()
+    noon_in_tokyo = datetime(2026, 11, 20, 3, tzinfo=UTC)
+    assert routing.not_before(failed_test, noon_in_tokyo) == noon_in_tokyo + timedelta(hours=1)
+
+
 def test_numbers_names_and_paths_do_not_make_another_incident(failed_test: Alert) -> None:
     one = replace(failed_test, sentence="Cannot read 'a.csv' at data/sources/a.csv in 3 tries.")
     other = replace(one, run_id="x", sentence="Cannot read 'b' at data/sources/b.csv in 4 tries.")

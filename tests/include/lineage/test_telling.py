@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import subprocess
 import sys
 import threading
@@ -117,7 +118,7 @@ def test_a_transport_that_does_not_answer_is_given_up_on(
     address, _, answers = server
     answers.clear()
     monkeypatch.setattr(telling, "EVENT_SECONDS", 0.3)
-    transport(type="http", url=address)
+    transport(type="http", url=address, retry={"total": 0})
     with caplog.at_level(logging.WARNING):
         assert send("a", "b", "c") < 2
     assert "3 of 3 lineage events could not be sent in time" in caplog.text
@@ -129,3 +130,15 @@ def test_whatever_is_wrong_with_lineage_fails_no_task(
     transport(type="file", log_file_path=str(tmp_path / "events"))
     telling.tell_built(None, tmp_path / "nothing-was-built")
     assert "The lineage of this task could not be told" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["deploy/local/airflow_env.py", "deploy/mwaa/startup.sh", "Dockerfile", "docker-compose.yaml"],
+)
+def test_the_tasks_that_follow_the_build_are_left_out_in_every_environment(file: str) -> None:
+    from include.transform.node_task import DbtNodeOperator
+
+    text = (REPOSITORY / file).read_text("utf-8")
+    operator = f"{DbtNodeOperator.__module__}.{DbtNodeOperator.__qualname__}"
+    assert re.search(rf'DISABLED_FOR_OPERATORS"?[:=] ?"?{re.escape(operator)}\b', text)
