@@ -66,7 +66,7 @@ test-full: $(STAMP) ## Run every test
 	@$(PYTEST) $(PARALLEL)
 
 parity: $(STAMP) ## Run staging against emulated S3 and Snowflake; hold its marts equal to DuckDB's
-	@$(PYTEST) $(PARITY) $(PARALLEL)
+	@$(PYTEST) -m "not slow" $(PARITY) $(PARALLEL)
 
 lint: $(STAMP) ## Lint Python, SQL and shell
 	@.venv/bin/ruff check .

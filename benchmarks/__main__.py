@@ -5,12 +5,26 @@ The results are printed, and kept in benchmarks/results.json and benchmarks/RESU
 
 import sys
 
-from benchmarks import conform, edge_worker, iceberg, local_run, masking, publish_d1, transform
+from benchmarks import (
+    conform,
+    edge_worker,
+    history,
+    iceberg,
+    local_run,
+    masking,
+    parsing,
+    publish_d1,
+    simulator,
+    transform,
+)
 from benchmarks.results import keep, show
 
 BENCHMARKS = (
     transform.measure,
+    parsing.measure,
     local_run.measure,
+    history.measure,
+    simulator.measure,
     conform.measure,
     masking.measure,
     iceberg.measure,

@@ -1,10 +1,13 @@
-"""The assets by which DAGs start one another: one for each raw table.
+"""The assets by which DAGs start one another: one for each raw table and each mart.
 
-Named here and not read from the contracts: every task process imports this while it parses its DAG
-file, and reading the contracts would cost each of them 0.4 s. A test holds both together.
+Those of raw are named here and not read from the contracts: every task process imports this while
+it parses its DAG file, and reading the contracts would cost each of them 0.4 s. A test holds both
+together.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from airflow.sdk import Asset, AssetAll
 
@@ -48,3 +51,8 @@ class EveryAsset(AssetAll):
 
     def __hash__(self) -> int:
         return self._hash
+
+
+def mart_assets(names: Iterable[str]) -> list[Asset]:
+    """The assets of marts, ``marts.<model>``."""
+    return [Asset(name=f"marts.{name}", uri=f"x-vending://marts/{name}") for name in names]

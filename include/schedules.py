@@ -13,7 +13,6 @@ from typing import Any
 
 from airflow.sdk import AsyncCallback, CronPartitionTimetable, DeadlineAlert, DeadlineReference
 
-from include.alerts.events import deadline_event
 from include.assets import RAW_ASSETS, EveryAsset
 from include.settings import Environment, Settings, current_settings
 
@@ -131,6 +130,9 @@ def deadlines(
 
 
 def _late(dag_id: str, window: Window, settings: Settings) -> dict[str, Any]:
+    # Imported here: dev has no windows.
+    from include.alerts.events import deadline_event
+
     minutes = int(window.length.total_seconds() // 60)
     sentence = (
         f"The window of {window.part} is over, {minutes} minutes after the start of the run; look "

@@ -11,13 +11,12 @@ from airflow.sdk import TaskGroup, TriggerRule, XComArg, get_current_context, ta
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.alerts.callbacks import on_run_success
-from include.assets import EveryAsset
+from include.assets import EveryAsset, mart_assets
 from include.cloudflare.limiter import POOL
 from include.publish.sites import load_sites
 from include.publish.spec import Sink
 from include.settings import Environment, Settings, current_settings
 from include.transform.layout import load_layout
-from include.transform.tasks import mart_assets
 
 if TYPE_CHECKING:
     from include.publish.outcome import Outcome

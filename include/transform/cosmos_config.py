@@ -30,9 +30,8 @@ from cosmos.constants import (
 
 from include.publish.pipeline_tables import published_tables
 from include.publish.spec import Sink
-from include.transform.layout import Layout, PlannedTask, PublishedTable
+from include.transform.layout import DbtNodes, Layout, PlannedTask, PublishedTable
 from include.transform.manifest import Manifest, load_manifest
-from include.transform.node_task import DbtNodes
 from include.transform.project import DbtProject
 
 GATES_GROUP_ID = "gates"

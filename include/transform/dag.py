@@ -8,7 +8,8 @@ from airflow.sdk import DAG, cross_downstream, get_parsing_context
 
 from include.dag_defaults import begin_when_deployed
 from include.settings import Environment, Settings
-from include.transform.node_task import DbtNodes, node_task
+from include.transform.layout import DbtNodes, load_layout
+from include.transform.node_task import node_task
 
 
 def transform_dag(settings: Settings, *, schedule: Any, **dag_arguments: Any) -> DAG:
@@ -31,12 +32,12 @@ def _is_node_task(task_id: str) -> bool:
 
 def _whole_dag(settings: Settings, schedule: Any, dag_arguments: dict[str, Any]) -> DAG:
     # Imported here: a task that follows the build needs none of it.
-    from include.transform.layout import load_layout
+    from include.transform.drawn_tasks import make_tasks
     from include.transform.tasks import after_all, dbt_build
 
     layout = load_layout(settings.dbt_manifest_path)
     with DAG(schedule=schedule, **dag_arguments) as dag:
-        nodes, build = layout.make_tasks(dag, settings), dbt_build()
+        nodes, build = make_tasks(layout, dag, settings), dbt_build()
         published = after_all([build, *nodes], layout.marts)
         if settings.environment is not Environment.DEV:
             _between_environments(settings, dag, published)
@@ -62,8 +63,6 @@ def _between_environments(settings: Settings, dag: DAG, published: Any) -> None:
 
 def _dag_of_one(task_id: str, settings: Settings, dag_arguments: dict[str, Any]) -> DAG:
     def nodes() -> DbtNodes:
-        from include.transform.layout import load_layout
-
         return load_layout(settings.dbt_manifest_path).nodes_of(task_id)
 
     dag = DAG(schedule=None, **dag_arguments)

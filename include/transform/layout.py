@@ -11,15 +11,22 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, BaseOperator, TaskGroup
-from airflow.sdk.definitions.param import ParamsDict
 from pydantic import TypeAdapter, ValidationError
 
-from include.settings import Settings
 from include.transform.manifest import ManifestError
-from include.transform.node_task import DbtNodes, node_task
 from include.transform.project import layout_path
+
+
+@dataclass(frozen=True, slots=True)
+class DbtNodes:
+    """What one task stands for: unique ids, and the dbt command that runs them alone.
+
+    That is a model, or all tests that belong to it alone, or a test over several models; the
+    command is run, test, seed or snapshot.
+    """
+
+    unique_ids: tuple[str, ...]
+    command: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +69,6 @@ class Layout:
     def to_json(self) -> bytes:
         return _LAYOUT.dump_json(self)
 
-    def make_tasks(self, dag: DAG, settings: Settings) -> list[BaseOperator]:
-        """Make all tasks and groups in the DAG, with their dependencies."""
-        groups = _Groups(dag)
-        tasks = {task.task_id: _make(task, groups, dag, settings) for task in self.tasks}
-        for task in self.tasks:
-            if task.downstream:
-                tasks[task.task_id] >> [tasks[below] for below in task.downstream]
-        return list(tasks.values())
-
 
 def load_layout(manifest_path: Path) -> Layout:
     """Read the layout of a manifest. Raises ManifestError if it is missing or not one."""
@@ -87,42 +85,6 @@ def load_layout(manifest_path: Path) -> Layout:
 @lru_cache(maxsize=1)
 def _read(path: Path, modified_ns: int) -> Layout:
     return _LAYOUT.validate_json(path.read_bytes())
-
-
-def _make(task: PlannedTask, groups: _Groups, dag: DAG, settings: Settings) -> BaseOperator:
-    label = task.task_id.removeprefix(_prefix(task.groups))
-    group = groups.get(task.groups)
-    place = {"task_id": label, "task_group": group, "dag": dag}
-    if task.nodes is None:
-        made: BaseOperator = EmptyOperator(**place)
-    else:
-        made = node_task(settings, task.nodes, **place)
-    # A task is given a copy of the DAG's parameters, and Airflow validates each copy several times
-    # when it stores the DAG: three quarters of what that costs. A run reads the DAG's in any case.
-    made.params = ParamsDict()
-    return made
-
-
-class _Groups:
-    """The groups of a DAG, made when they are first asked for."""
-
-    def __init__(self, dag: DAG) -> None:
-        self._dag = dag
-        self._made: dict[str, TaskGroup] = {}
-
-    def get(self, ids: tuple[str, ...]) -> TaskGroup:
-        if not ids:
-            return self._dag.task_group
-        *outer, group_id = ids
-        if group_id not in self._made:
-            around = tuple(outer)
-            label = group_id.removeprefix(_prefix(around))
-            self._made[group_id] = TaskGroup(label, parent_group=self.get(around), dag=self._dag)
-        return self._made[group_id]
-
-
-def _prefix(groups: tuple[str, ...]) -> str:
-    return f"{groups[-1]}." if groups else ""
 
 
 _LAYOUT = TypeAdapter(Layout)

@@ -19,6 +19,7 @@ from include.lake import open_lake
 from include.settings import Environment, Settings, current_settings
 from include.transform.artifacts import RunArtifacts
 from include.transform.dbt_command import DbtError, run_dbt
+from include.transform.layout import DbtNodes
 from include.transform.project import DbtProject
 from include.transform.verdicts import RUN_STARTED_KEY, Outcome, Verdict, status_outcome
 from include.transform.warehouse_access import wait_for_warehouse
@@ -110,18 +111,6 @@ def _can_follow(attempt: Attempt, outcome: Outcome) -> bool:
     if outcome is Outcome.FAILED:
         return not attempt.is_retry
     return outcome is not Outcome.SKIPPED
-
-
-@dataclass(frozen=True, slots=True)
-class DbtNodes:
-    """What one task stands for: unique ids, and the dbt command that runs them alone.
-
-    That is a model, or all tests that belong to it alone, or a test over several models; the
-    command is run, test, seed or snapshot.
-    """
-
-    unique_ids: tuple[str, ...]
-    command: str
 
 
 @dataclass(frozen=True, slots=True)

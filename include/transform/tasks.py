@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.sdk import Asset, TriggerRule, get_current_context, task
+from airflow.sdk import TriggerRule, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.alerts.callbacks import on_run_success
+from include.assets import mart_assets
 from include.settings import DuckDBSettings, current_settings
 from include.transform.manifest import load_manifest
 from include.transform.node_task import BUILD_TASK_ID
@@ -22,11 +23,6 @@ log = logging.getLogger(__name__)
 BUILD_PRIORITY = 1_000
 
 WAREHOUSE_POOL = "warehouse"
-
-
-def mart_assets(names: Iterable[str]) -> list[Asset]:
-    """The assets of marts, ``marts.<model>``."""
-    return [Asset(name=f"marts.{name}", uri=f"x-vending://marts/{name}") for name in names]
 
 
 @task(

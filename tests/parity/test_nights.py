@@ -29,7 +29,8 @@ from tests.drills.stack import Platform, platform, wait_until
 from tests.parity.services import DATABASE, Cloud, running_cloud
 from tests.services.aws import ACCESS_KEY, REGION, SECRET_KEY, Aws
 
-pytestmark = pytest.mark.timeout(600)
+# In `make test-full`: an Airflow of its own takes minutes.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PROD_BUCKET = "acme-vending-data-prod"
 DAYS = (date(2026, 11, 18), date(2026, 11, 19))

@@ -11,6 +11,7 @@ from airflow.sdk import DAG
 from include.dag_defaults import Layer, dag_arguments
 from include.settings import Environment, Settings, load_settings
 from include.transform.cosmos_config import draw_layout
+from include.transform.drawn_tasks import make_tasks
 from include.transform.layout import load_layout
 from include.transform.manifest import Manifest, ManifestError, build_manifest, load_manifest
 from include.transform.node_task import DbtNodeOperator, watched_nodes
@@ -35,7 +36,7 @@ def dag(settings: Settings, manifest: Manifest) -> DAG:
 
 def rendered(settings: Settings) -> DAG:
     with DAG("drawn", schedule=None, **dag_arguments(layer=Layer.TRANSFORM)) as dag:
-        load_layout(settings.dbt_manifest_path).make_tasks(dag, settings)
+        make_tasks(load_layout(settings.dbt_manifest_path), dag, settings)
     return dag
 
 

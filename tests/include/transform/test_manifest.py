@@ -66,7 +66,7 @@ def test_parsing_opens_no_warehouse(built_once: DbtProject) -> None:
     assert not list(built_once.path.parent.glob("*.duckdb"))
 
 
-@pytest.mark.parametrize("lost", ["dev.json", "dev.layout.json", "dev.msgpack"])
+@pytest.mark.parametrize("lost", ["dev.layout.json", "dev.msgpack"])
 def test_it_is_built_again_when_a_part_of_it_is_lost(built: DbtProject, lost: str) -> None:
     (built.manifest_path.parent / lost).unlink()
     assert build_manifest(built) is True

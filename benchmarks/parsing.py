@@ -1,0 +1,106 @@
+"""What a parse of each DAG file costs the dag-processor: ``python -m benchmarks.parsing``.
+
+Each parse is in a new process, forked from one that has Airflow imported, as the dag-processor's
+are: imports, tasks, and the DAG as it is stored. The peer is a file with as many tasks and edges
+that imports `airflow.sdk` alone. In CPU seconds. Exits 1 above 1.3 times the peer's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.results import Result, compared, show
+from deploy.local.layout import REPOSITORY
+
+MOST_RATIO = 1.3
+DAGS = REPOSITORY / "dags"
+
+_PLAIN = """from airflow.sdk import DAG, BaseOperator, task
+
+
+@task
+def unused():
+    pass
+
+
+class Nothing(BaseOperator):
+    def execute(self, context):
+        return None
+
+
+with DAG("plain", schedule=None) as dag:
+"""
+
+
+@dataclass(frozen=True)
+class Parse:
+    """CPU seconds of a parse, and the edges of the DAG's tasks by their number."""
+
+    cpu_seconds: float
+    edges: tuple[tuple[int, ...], ...]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="What a parse of each DAG file costs.")
+    parser.add_argument("--rounds", type=int, default=5)
+    return show(measure(parser.parse_args(arguments).rounds))
+
+
+def measure(rounds: int = 5) -> list[Result]:
+    with tempfile.TemporaryDirectory(prefix="benchmark-parsing-") as folder:
+        os.environ.setdefault("AIRFLOW_HOME", folder)
+        os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
+        # Imported here, so that the processes of the parses are forked with it.
+        import airflow.dag_processing.processor  # noqa: F401
+
+        return [_compare(path, Path(folder), rounds) for path in sorted(DAGS.glob("*.py"))]
+
+
+def _compare(path: Path, folder: Path, rounds: int) -> Result:
+    plain = folder / f"plain_{path.name}"
+    plain.write_text(_PLAIN + "".join(_statements(_parse(path).edges)), encoding="utf-8")
+    pairs = [(_parse(path).cpu_seconds, _parse(plain).cpu_seconds) for _ in range(rounds)]
+    ours, peers = zip(*pairs, strict=True)
+    name = f"parse_{path.stem}"
+    return compared(name, "CPU s", ours, "as many tasks of airflow.sdk", peers, MOST_RATIO)
+
+
+def _statements(edges: Sequence[Sequence[int]]) -> list[str]:
+    tasks = [f"    t{n} = Nothing(task_id='task_{n}')\n" for n in range(len(edges))]
+    return tasks + [f"    t{n} >> t{below}\n" for n, all_ in enumerate(edges) for below in all_]
+
+
+def _parse(path: Path) -> Parse:
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return pool.apply(_parse_here, (path,))
+
+
+def _parse_here(path: Path) -> Parse:
+    import structlog
+    from airflow.dag_processing.processor import DagFileParseRequest, _parse_file
+
+    request = DagFileParseRequest(
+        file=str(path), bundle_path=path.parent, bundle_name="benchmark", callback_requests=[]
+    )
+    before = time.process_time()
+    result = _parse_file(request, structlog.get_logger())
+    seconds = time.process_time() - before
+    if result is None or result.import_errors:
+        raise SystemExit(f"{path} cannot be parsed: {result and result.import_errors}")
+    [serialized] = result.serialized_dags
+    tasks = [task["__var"] for task in serialized.data["dag"]["tasks"]]
+    numbers = {task["task_id"]: number for number, task in enumerate(tasks)}
+    below = (task.get("downstream_task_ids", ()) for task in tasks)
+    return Parse(seconds, tuple(tuple(numbers[task_id] for task_id in ids) for ids in below))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
