@@ -9,12 +9,15 @@ from __future__ import annotations
 import argparse
 import os
 import pwd
+import re
 import sys
 
 from cryptography.fernet import MultiFernet
 
+from include.contracts import Masking, MaskingStrategy
 from include.lake import Lake, LakeError, open_lake
 from include.privacy.audit import Action, AuditEntry, write_audit
+from include.privacy.masking_sql import masked_pattern
 from include.privacy.pepper import PepperError
 from include.privacy.vault import VaultError, find_value, vault_keys
 from include.quality.store import open_store
@@ -23,6 +26,8 @@ from include.warehouse import WarehouseError
 
 # Long enough for a ticket's number; "x" is no reason.
 _SHORTEST_REASON = 5
+# Anything else, such as the number behind a token, must not come into the audit table.
+_TOKEN = re.compile(masked_pattern(Masking(MaskingStrategy.TOKEN)) or "")
 
 
 def detokenise(
@@ -32,6 +37,8 @@ def detokenise(
 
     Raises VaultError, LakeError, and WarehouseError if the request cannot be written down.
     """
+    if not _TOKEN.fullmatch(token):
+        raise VaultError("That is no token; give one as it is stored, such as t1:0123….")
     if len(reason.strip()) < _SHORTEST_REASON:
         raise VaultError("Give the reason in words, such as a ticket's number: REASON=….")
     entry = AuditEntry(actor, Action.DETOKENISED, token, reason.strip())

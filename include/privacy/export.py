@@ -11,6 +11,7 @@ them go to the staging lake's deliveries. Each step may be killed and run again.
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -46,11 +47,15 @@ class _Document(BaseModel):
 
 
 class PlannedContract(_Document):
-    """The current loads of one source contract: their ledger sequences, and where the rows are."""
+    """The current loads of one source contract: their ledger sequences, and where the rows are.
+
+    ``rejected_rows`` are those of the same files in quarantine, which stay there.
+    """
 
     source_contract: str
     loads: dict[int, int]
     parquet_locations: tuple[str, ...]
+    rejected_rows: int
 
 
 class ExportPlan(_Document):
@@ -135,12 +140,7 @@ class Export:
         candidates = [self._candidate(each.source_contract) for each in plan.contracts]
         refusals = [objection for each in candidates for objection in each.objections]
         filled = [each for each in candidates if each.rows]
-        outcome = (
-            f"Not released: {'; '.join(refusals)}."
-            if refusals
-            else f"{len(filled)} files with {sum(each.rows for each in filled)} rows, k of "
-            f"{plan.k}, dates shifted by {plan.shift_days} days."
-        )
+        outcome = f"Not released: {'; '.join(refusals)}." if refusals else _released(plan, filled)
         action = Action.EXPORT_REFUSED if refusals else Action.EXPORTED
         subject = f"anonymised rows of {self.day} for staging"
         with open_store(self.settings.warehouse) as store:
@@ -191,12 +191,21 @@ class Export:
         return self.lake.key(Zone.EXPORTS, self.day.isoformat(), name)
 
 
+def _released(plan: ExportPlan, candidates: list[Candidate]) -> str:
+    rows = sum(each.rows for each in candidates)
+    rejected = sum(each.rejected_rows for each in plan.contracts)
+    return (
+        f"{len(candidates)} files with {rows} rows, k of {plan.k}, dates shifted by "
+        f"{plan.shift_days} days; {rejected} rejected rows stay in quarantine."
+    )
+
+
 def planned_contracts(
     store: QualityStore, catalog: Catalog, day: date
 ) -> tuple[PlannedContract, ...]:
     """The current loads with rows of the day, and all of the masters'."""
     rows = store.fetch(
-        "SELECT source_contract, load_id, loaded_seq, parquet_location, "
+        "SELECT source_contract, load_id, loaded_seq, parquet_location, rows_quarantined, "
         "business_date_from <= CAST(? AS DATE) AND business_date_to >= CAST(? AS DATE) "
         "FROM ops.load_history "
         "WHERE is_current AND rows_conformed > 0 AND parquet_location IS NOT NULL",
@@ -205,17 +214,20 @@ def planned_contracts(
     )
     loads: dict[str, dict[int, int]] = {}
     locations: dict[str, set[str]] = {}
+    rejected: Counter[str] = Counter()
     exportable = {contract.id: contract for contract in catalog.sources}
-    for source_contract, load_id, sequence, location, has_day in rows:
+    for source_contract, load_id, sequence, location, rows_rejected, has_day in rows:
         contract = exportable.get(source_contract)
         if contract is not None and (has_day or not _is_daily(contract)):
             loads.setdefault(source_contract, {})[int(load_id)] = int(sequence)
             locations.setdefault(source_contract, set()).add(location)
+            rejected[source_contract] += int(rows_rejected)
     return tuple(
         PlannedContract(
             source_contract=name,
             loads=loads[name],
             parquet_locations=tuple(sorted(locations[name])),
+            rejected_rows=rejected[name],
         )
         for name in sorted(loads)
     )

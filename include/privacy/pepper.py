@@ -101,7 +101,7 @@ def _connected_pepper(settings: PepperConnection) -> Pepper:
     except AirflowNotFoundException:
         raise PepperError(
             f"The Airflow connection {name!r} with the pepper of masked values does not exist, so "
-            "no file with personal data is read; create it as docs/environments.md says."
+            "no personal data is processed; create it as docs/privacy.md says."
         ) from None
     version = connection.extra_dejson.get("version", 1)
     if not isinstance(version, int) or version < 1:

@@ -31,6 +31,8 @@ INGEST_DAGS = ("ingest_apis", "ingest_files", "replay_quarantine", "reprocess_da
 PATIENCE_SECONDS = 240.0
 WORKER_TITLE = "airflow worker -- LocalExecutor"
 TASK_TITLE = "airflow worker -- "
+# What tools put beside the code, hundreds of megabytes of it.
+INSTALLED = shutil.ignore_patterns("node_modules", "__pycache__")
 
 SETTINGS = {
     # A killed task is tried again at once, and one whose supervisor was killed is found in seconds.
@@ -41,7 +43,7 @@ SETTINGS = {
 }
 
 
-class IngestApi(AirflowApi):
+class DrillApi(AirflowApi):
     """What drills ask of Airflow beside what `make run` does."""
 
     def start(
@@ -90,11 +92,12 @@ class IngestApi(AirflowApi):
 
 @dataclass
 class Platform:
-    """A data folder, an Airflow home, and the Airflow that runs over them now."""
+    """A copy of the repository, a data folder, an Airflow home, and the Airflow that runs now."""
 
+    repository: Path
     layout: Layout
     dag_ids: tuple[str, ...]
-    api: IngestApi
+    api: DrillApi
     running: stack.Stack
 
     def deliver(self, name: str, content: bytes) -> None:
@@ -166,7 +169,8 @@ class Platform:
 
         Databases and Parquet are read value by value: their files are compressed.
         """
-        files = (*_files(self.layout.airflow_home), *self._documents())
+        folders = (self.layout.airflow_home, self.repository / "dbt")
+        files = (*(path for folder in folders for path in _files(folder)), *self._documents())
         kept = {str(path): path.read_bytes() for path in files}
         kept |= _sqlite_tables(self.layout.metadata_database)
         for path in _files(self.layout.data, ".duckdb"):
@@ -230,7 +234,7 @@ def platform(
     """
     copy = folder / "repository"
     for part in ("include", "deploy", "plugins", "dbt"):
-        shutil.copytree(REPOSITORY / part, copy / part)
+        shutil.copytree(REPOSITORY / part, copy / part, ignore=INSTALLED)
     (copy / "dags").mkdir()
     for dag_id in dag_ids:
         shutil.copy(REPOSITORY / "dags" / f"{dag_id}.py", copy / "dags")
@@ -243,7 +247,7 @@ def platform(
     if "transform" in dag_ids and "VENDING_ENV" not in variables:
         _build_manifest(copy / "dbt", layout)
     running, api = start(layout, dag_ids)
-    made = Platform(layout, dag_ids, api, running)
+    made = Platform(copy, layout, dag_ids, api, running)
     try:
         yield made
     finally:
@@ -256,13 +260,13 @@ def _build_manifest(project: Path, layout: Layout) -> None:
     build_manifest(DbtProject(project, "dev", manifest, environment))
 
 
-def start(layout: Layout, dag_ids: tuple[str, ...]) -> tuple[stack.Stack, IngestApi]:
+def start(layout: Layout, dag_ids: tuple[str, ...]) -> tuple[stack.Stack, DrillApi]:
     """Start Airflow over folders that may hold what an earlier one left."""
     running = stack.Stack(layout, stays=False, simulates=None)
     before = datetime.now(UTC)
     running.start()
     running.go()
-    api = IngestApi(running.state.address)
+    api = DrillApi(running.state.address)
     wait_until(api.is_up, "Airflow's API")
     stack.remember_migration(layout)
     api.log_in(layout.passwords)

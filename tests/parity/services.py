@@ -27,16 +27,21 @@ DATABASE = "VENDING_DATA_STG"
 ENVIRONMENT = Path(os.environ.get("PARITY_ENVIRONMENT", ROOT / ".venv-parity"))
 _LOCKS = ROOT / "locks"
 # Of the tests alone.
-PEPPER = base64.b64encode(bytes(32)).decode()
+PEPPER, EXPORT_PEPPER = (base64.b64encode(bytes([byte]) * 32).decode() for byte in (0, 1))
 
-# The objects of deploy/snowflake that a load needs and never makes itself.
-BOOTSTRAP = (
-    f"CREATE SCHEMA IF NOT EXISTS {DATABASE}.staging",
-    f"CREATE SCHEMA IF NOT EXISTS {DATABASE}.ops",
-    f"CREATE STAGE IF NOT EXISTS {DATABASE}.ops.processed_data URL = 's3://{BUCKET}/processed-data/'",
-    f"CREATE STAGE IF NOT EXISTS {DATABASE}.ops.quarantine_data URL = 's3://{BUCKET}/quarantine/'",
-    f"CREATE FILE FORMAT IF NOT EXISTS {DATABASE}.ops.parquet_rows TYPE = PARQUET",
-)
+
+def bootstrap(database: str, bucket: str) -> tuple[str, ...]:
+    """Makes the objects of deploy/snowflake that a load needs and never makes itself."""
+    return (
+        f"CREATE DATABASE IF NOT EXISTS {database}",
+        f"CREATE SCHEMA IF NOT EXISTS {database}.staging",
+        f"CREATE SCHEMA IF NOT EXISTS {database}.ops",
+        f"CREATE STAGE IF NOT EXISTS {database}.ops.processed_data "
+        f"URL = 's3://{bucket}/processed-data/'",
+        f"CREATE STAGE IF NOT EXISTS {database}.ops.quarantine_data "
+        f"URL = 's3://{bucket}/quarantine/'",
+        f"CREATE FILE FORMAT IF NOT EXISTS {database}.ops.parquet_rows TYPE = PARQUET",
+    )
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,19 @@ class Cloud:
             "AIRFLOW_CONN_SNOWFLAKE": json.dumps(self.snowflake.connection),
         }
 
+    @property
+    def variables_of_prod(self) -> Mapping[str, str]:
+        """The same of prod, which has its own bucket and database."""
+        exports = {"conn_type": "generic", "password": EXPORT_PEPPER}
+        return {
+            **self.variables,
+            "VENDING_ENV": "prod",
+            "VENDING_KMS_KEY_ID": "alias/lake",
+            "AIRFLOW_CONN_STAGING_LAKE": self.variables["AIRFLOW_CONN_LAKE"],
+            "AIRFLOW_CONN_SNOWFLAKE_TRANSFORM": self.variables["AIRFLOW_CONN_SNOWFLAKE"],
+            "AIRFLOW_CONN_PRIVACY_EXPORT": json.dumps(exports),
+        }
+
 
 @contextmanager
 def running_cloud(folder: Path) -> Iterator[Cloud]:
@@ -119,7 +137,7 @@ def running_cloud(folder: Path) -> Iterator[Cloud]:
     with running_aws() as aws:
         aws.make_bucket(BUCKET)
         with running_snowflake(folder, aws) as server:
-            server.execute(*BOOTSTRAP)
+            server.execute(*bootstrap(DATABASE, BUCKET))
             yield Cloud(aws, server)
 
 

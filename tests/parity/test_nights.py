@@ -139,20 +139,10 @@ def listen(aws: Aws) -> tuple[str, str]:
 
 
 def variables_of_prod(cloud: Cloud, topic: str) -> dict[str, str]:
-    connection = cloud.variables["AIRFLOW_CONN_SNOWFLAKE"]
     return {
-        "VENDING_ENV": "prod",
-        "VENDING_COMPANY": "acme",
-        "VENDING_KMS_KEY_ID": "alias/lake",
+        **cloud.variables_of_prod,
         "VENDING_SNOWFLAKE_DATABASE": DATABASE,
         "VENDING_SNS_TOPIC_ARN": topic,
-        "AIRFLOW_CONN_LAKE": cloud.variables["AIRFLOW_CONN_LAKE"],
-        "AIRFLOW_CONN_STAGING_LAKE": cloud.variables["AIRFLOW_CONN_LAKE"],
-        "AIRFLOW_CONN_SNOWFLAKE": connection,
-        "AIRFLOW_CONN_SNOWFLAKE_TRANSFORM": connection,
-        "AIRFLOW_CONN_PRIVACY": cloud.variables["AIRFLOW_CONN_PRIVACY"],
-        "AIRFLOW_CONN_PRIVACY_VAULT": cloud.variables["AIRFLOW_CONN_PRIVACY_VAULT"],
-        "AIRFLOW_CONN_PRIVACY_EXPORT": cloud.variables["AIRFLOW_CONN_PRIVACY"],
         "AWS_ENDPOINT_URL": cloud.aws.endpoint,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,

@@ -41,39 +41,11 @@ from include.settings import (
     load_settings,
 )
 from tests.include.ingest.running import Ingest, products, sales
+from tests.include.privacy.deliveries import STAFF, replenishment, staff
 from tests.services.aws import Aws, running_aws
 
 DAY = date(2026, 1, 1)
 STAGING_BUCKET = "acme-vending-data-staging"
-STAFF = [
-    # Two routes that many drive, and one that tells who drives it.
-    *((f"S{n}", f"山田{n}", f"090-1234-500{n}", f"yamada{n}@vending.jp", "R1") for n in range(5)),
-    *(
-        (f"S{n}", f"鈴木{n}", f"090-1234-500{n}", f"suzuki{n}@vending.jp", "R2")
-        for n in range(5, 9)
-    ),
-    ("S9", "佐藤", "090-1234-5009", "sato@vending.jp", "R9"),
-]
-
-
-def staff() -> bytes:
-    lines = [f"{','.join(person)},2020-04-01,," for person in STAFF]
-    return (
-        "\n".join(
-            ["staff_id,staff_name,phone,email,route_code,employed_from,effective_on,", *lines, ""]
-        )
-        .replace(",\n", "\n")
-        .encode()
-    )
-
-
-def replenishment() -> bytes:
-    header = (
-        "machine_id,replenishment_id,slot_number,product_id,replenished_at,"
-        "quantity_added,quantity_removed,counted_stock,staff_id"
-    )
-    rows = (f"VM001,V{n},{n + 1},P1,2026-01-01T11:00:00+09:00,5,0,,S{n % 10}" for n in range(20))
-    return "\n".join([header, *rows, ""]).encode()
 
 
 @dataclass(frozen=True)
@@ -133,10 +105,10 @@ def after_ingest(platform: Platform) -> Platform:
     ingest = Ingest(platform.lake, platform.prod)
     ingest.deliver("staff.csv", staff())
     ingest.deliver("products.csv", products("緑茶", "Cola 090-1111-2222"))
-    ingest.deliver("sales_VM001_20260101.csv", sales("VM001", 120, 130, 140))
+    ingest.deliver("sales_VM001_20260101.csv", sales("VM001", 120, 130, 140, "none"))
     ingest.deliver("sales_VM002_20260102.csv", sales("VM002", 999, day="2026-01-02"))
-    ingest.deliver("replenishment_records_VM001_20260101.csv", replenishment())
-    assert ingest().rows_quarantined == 0
+    ingest.deliver("replenishment_records_VM001_20260101.csv", replenishment(DAY))
+    assert ingest().rows_quarantined == 1
     for dag_id in ("ingest_files", "ingest_apis"):
         run = SimpleNamespace(dag_id=dag_id, run_id="r", partition_key=str(DAY), run_after=None)
         mark_ingested(platform.lake, run)
@@ -258,6 +230,15 @@ def test_nothing_personal_is_in_the_staging_lake(platform, run_export) -> None:
     assert b"090-1" not in everything
 
 
+def test_what_no_contract_classifies_stays_in_prod(platform, run_export) -> None:
+    run_export(platform)
+
+    extra = platform.rows(platform.prod, "SELECT _extra FROM raw.staff")
+    assert extra == [('{"locker": "4711"}',)] * len(STAFF)
+    everything = b"".join(platform.staging_lake.read_bytes(key) for key in platform.exported)
+    assert b"locker" not in everything
+
+
 def test_what_few_share_is_suppressed_and_what_many_share_is_kept(platform, run_export) -> None:
     run_export(platform, k=4)
 
@@ -277,7 +258,9 @@ def test_every_export_is_in_the_audit_table(platform, run_export) -> None:
         platform.prod, "SELECT actor, action, outcome FROM ops.privacy_audit"
     )
     assert (actor, action) == ("schedule", "exported")
-    assert outcome == "4 files with 35 rows, k of 3, dates shifted by 1 days."
+    assert outcome == (
+        "4 files with 35 rows, k of 3, dates shifted by 1 days; 1 rejected rows stay in quarantine."
+    )
 
 
 def with_required_route(catalog: Catalog) -> Catalog:

@@ -65,5 +65,5 @@ def test_a_missing_connection_is_an_error_that_says_how_to_make_it(
 ) -> None:
     monkeypatch.delenv("AIRFLOW_CONN_PRIVACY", raising=False)
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
-    with pytest.raises(PepperError, match=r"'privacy' .* docs/environments.md"):
+    with pytest.raises(PepperError, match=r"'privacy' .* docs/privacy.md"):
         read_pepper(CONNECTION)

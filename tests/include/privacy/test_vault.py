@@ -22,6 +22,7 @@ from tests.include.ingest.conforming import LIMITS, PEPPER, SALES_HEADER, landed
 
 CONTRACT = "fleet.sales"
 CARD = "4111111111111111"
+TOKEN, OTHER_TOKEN, UNKNOWN_TOKEN = (f"t1:{digit * 32}" for digit in "abc")
 OLD_KEY, NEW_KEY = (Fernet.generate_key().decode() for _ in range(2))
 FIRST = MultiFernet([Fernet(OLD_KEY)])
 ROTATED = MultiFernet([Fernet(NEW_KEY), Fernet(OLD_KEY)])
@@ -60,58 +61,67 @@ def audit(settings: Settings) -> list[tuple]:
 
 
 def test_a_value_comes_back_for_its_token_and_lies_nowhere_readable(settings, lake) -> None:
-    key = keep_values(lake, FIRST, "b1", [("tok_1", CARD), ("tok_2", "other")])
+    key = keep_values(lake, FIRST, "b1", [(TOKEN, CARD), (OTHER_TOKEN, "other")])
 
-    assert ask(settings, lake, "tok_1") == CARD
+    assert ask(settings, lake, TOKEN) == CARD
     assert CARD.encode() not in lake.read_bytes(key)
     assert key.startswith("vault/")
 
 
 def test_who_asked_for_what_and_why_is_written_down(settings, lake) -> None:
-    keep_values(lake, FIRST, "b1", [("tok_1", CARD)])
+    keep_values(lake, FIRST, "b1", [(TOKEN, CARD)])
 
-    ask(settings, lake, "tok_1", f"complaint of 090-1234-5678, {CARD}")
+    ask(settings, lake, TOKEN, f"complaint of 090-1234-5678, {CARD}")
 
     assert audit(settings) == [
-        ("ann", "detokenised", "tok_1", "complaint of [masked:phone], [masked:card]")
+        ("ann", "detokenised", TOKEN, "complaint of [masked:phone], [masked:card]")
     ]
 
 
 def test_a_request_for_a_token_that_is_not_there_is_written_down_too(settings, lake) -> None:
     with pytest.raises(VaultError, match="No batch in the vault holds this token"):
-        ask(settings, lake, "tok_unknown")
+        ask(settings, lake, UNKNOWN_TOKEN)
 
-    assert audit(settings) == [("ann", "detokenised", "tok_unknown", "ticket 4711")]
+    assert audit(settings) == [("ann", "detokenised", UNKNOWN_TOKEN, "ticket 4711")]
 
 
 def test_nothing_is_shown_when_the_request_cannot_be_written_down(settings, lake) -> None:
-    keep_values(lake, FIRST, "b1", [("tok_1", CARD)])
+    keep_values(lake, FIRST, "b1", [(TOKEN, CARD)])
     settings.warehouse.path.write_bytes(b"damaged")
 
     with pytest.raises(WarehouseError):
-        ask(settings, lake, "tok_1")
+        ask(settings, lake, TOKEN)
 
 
 def test_without_a_reason_nothing_is_done(settings, lake) -> None:
     with pytest.raises(VaultError, match="reason"):
-        ask(settings, lake, "tok_1", reason=" x ")
+        ask(settings, lake, TOKEN, reason=" x ")
 
     assert not settings.warehouse.path.exists()
 
 
-def test_a_new_key_seals_and_the_old_one_still_opens(lake) -> None:
-    keep_values(lake, FIRST, "b1", [("tok_1", "old")])
-    keep_values(lake, ROTATED, "b2", [("tok_2", "new")])
+@pytest.mark.parametrize("value", [CARD, "t1:0123", f"{TOKEN} {CARD}", ""])
+def test_what_is_no_token_is_refused_and_not_written_down(settings, lake, value) -> None:
+    with pytest.raises(VaultError, match="That is no token") as refused:
+        ask(settings, lake, value)
 
-    assert find_value(lake, ROTATED, "tok_1") == "old"
-    assert find_value(lake, ROTATED, "tok_2") == "new"
+    assert CARD not in str(refused.value)
+    assert not settings.warehouse.path.exists()
+
+
+def test_a_new_key_seals_and_the_old_one_still_opens(lake) -> None:
+    keep_values(lake, FIRST, "b1", [(TOKEN, "old")])
+    keep_values(lake, ROTATED, "b2", [(OTHER_TOKEN, "new")])
+
+    assert find_value(lake, ROTATED, TOKEN) == "old"
+    assert find_value(lake, ROTATED, OTHER_TOKEN) == "new"
     with pytest.raises(VaultError, match="put the earlier key back"):
-        find_value(lake, FIRST, "tok_2")
+        find_value(lake, FIRST, OTHER_TOKEN)
 
 
 def test_a_batch_that_is_conformed_again_replaces_its_file(lake) -> None:
     for _ in range(2):
-        keep_values(lake, FIRST, "b1", [("tok_1", CARD)])
+        keep_values(lake, FIRST, "b1", [(TOKEN, CARD)])
 
     assert len(list(lake.list("vault"))) == 1
 
@@ -122,11 +132,11 @@ def connect(monkeypatch: pytest.MonkeyPatch, password: str) -> None:
 
 
 def test_keys_come_from_the_connection_the_newest_first(lake, monkeypatch) -> None:
-    keep_values(lake, FIRST, "b1", [("tok_1", CARD)])
+    keep_values(lake, FIRST, "b1", [(TOKEN, CARD)])
 
     connect(monkeypatch, f"{NEW_KEY}, {OLD_KEY}")
 
-    assert find_value(lake, vault_keys(CONNECTED), "tok_1") == CARD
+    assert find_value(lake, vault_keys(CONNECTED), TOKEN) == CARD
 
 
 @pytest.mark.parametrize("password", ["", "short", f"{'A' * 43}=,short"])
@@ -146,13 +156,13 @@ def test_a_connection_that_does_not_exist_is_named(monkeypatch) -> None:
 
 
 def test_the_command_prints_the_value_alone(settings, lake, monkeypatch, capsys) -> None:
-    keep_values(lake, vault_keys(settings.vault), "b1", [("tok_1", CARD)])
+    keep_values(lake, vault_keys(settings.vault), "b1", [(TOKEN, CARD)])
     current_settings.cache_clear()
     monkeypatch.setenv("VENDING_DATA_DIR", str(settings.lake.root))
 
-    assert command.main(["tok_1", "--reason", "ticket 4711"]) == 0
+    assert command.main([TOKEN, "--reason", "ticket 4711"]) == 0
     assert capsys.readouterr().out == f"{CARD}\n"
-    assert command.main(["tok_9", "--reason", "ticket 4711"]) == 1
+    assert command.main([UNKNOWN_TOKEN, "--reason", "ticket 4711"]) == 1
     assert "No batch" in capsys.readouterr().err
     assert [row[0] for row in audit(settings)] == [command.machine_user()] * 2
     current_settings.cache_clear()
