@@ -29,6 +29,7 @@ found, sent and deleted. Tasks of Iceberg are skipped where the connection names
 - *Cloudflare answered 429* after seven minutes of waiting: something else uses the account's
   requests; clear the task later.
 - *The Iceberg catalog would not ...*: see docs/runbooks/publish_cloudflare.md.
+- *failed while reading the mart*: Snowflake refused; the sentence says what to do.
 - *two rows of the key*, *would not get exactly*: mend the mart or its `meta.publish`.
 - *The D1 database holds ...* (a warning): see docs/runbooks/publish_cloudflare.md.
 
