@@ -18,9 +18,10 @@ from pyiceberg.partitioning import PartitionFieldValue, PartitionKey
 from pyiceberg.table import FileScanTask, Table, WriteTask
 from pyiceberg.table.metadata import TableMetadata
 
-# Of rows as Arrow holds them, some two or three times at once; a file is a fifth of it and less.
-FILE_BYTES = 24 * 1024 * 1024
-BATCH_ROWS = 50_000
+# Of rows as Arrow holds them, some four times at once where a file is written again; a file is a
+# fifth of it and less.
+FILE_BYTES = 12 * 1024 * 1024
+BATCH_ROWS = 25_000
 
 
 class DataFileWriter:
