@@ -74,6 +74,8 @@ def settings(
         {"VENDING_DATA_DIR": str(tmp_path), "VENDING_CLOUDFLARE_CONNECTION": "cloudflare"}
     )
     monkeypatch.setattr(tasks, "current_settings", lambda: made)
+    context = {"params": {tasks.ROLL_BACK: ""}, "run_id": "run-1", "ti": None}  # No lineage.
+    monkeypatch.setattr(tasks, "get_current_context", lambda: context)
     current_settings.cache_clear()
     make_marts(made, published_marts(manifest))
     make_quality_tables(made)
@@ -161,10 +163,8 @@ def test_a_wrong_publish_is_told_by_mart_and_place(
 
 
 def test_every_published_mart_arrives_and_is_verified(
-    settings: Settings, cloudflare: LocalCloudflare, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, cloudflare: LocalCloudflare
 ) -> None:
-    context = {"params": {tasks.ROLL_BACK: ""}, "run_id": "run-1"}
-    monkeypatch.setattr(tasks, "get_current_context", lambda: context)
     outcomes = [
         PUBLISH[sink].function(mart.name)
         for mart in published_tables(load_manifest(settings.dbt_manifest_path))
@@ -182,7 +182,7 @@ def test_every_published_mart_arrives_and_is_verified(
     assert tests == [{"run_id": "run-2", "outcome": "failed"}] * 2
     assert query_d1(cloudflare, "SELECT * FROM pipeline_findings") == []
 
-    context["params"][tasks.ROLL_BACK] = "fct_replenishment_plan"
+    tasks.get_current_context()["params"][tasks.ROLL_BACK] = "fct_replenishment_plan"
     with pytest.raises(PublishError, match="no version"):
         tasks.publish_kv.function("fct_replenishment_plan")
 
@@ -240,11 +240,7 @@ def test_without_a_catalog_the_tasks_of_iceberg_are_skipped(
     tasks.sweep.function()
 
 
-def test_a_pair_that_somebody_deleted_is_found(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    context = {"params": {tasks.ROLL_BACK: ""}, "run_id": "run-1"}
-    monkeypatch.setattr(tasks, "get_current_context", lambda: context)
+def test_a_pair_that_somebody_deleted_is_found(settings: Settings) -> None:
     tasks.publish_kv.function("fct_replenishment_plan")
     with open_services(settings) as services:
         kv = services.kv()
