@@ -187,8 +187,6 @@ def test_both_ingest_dags_succeed_and_start_the_transform(machine: Machine) -> N
     wait_until(lambda: bool(api.runs([TRANSFORM])), TRANSFORM, seconds=SECONDS)
 
 
-# Each of its hundred tasks imports Airflow and the DAG anew: minutes on two cores.
-@pytest.mark.slow
 def test_the_transform_succeeds_and_its_marts_can_be_read(machine: Machine) -> None:
     api = logged_in(machine)
     assert ended(api, api.runs([TRANSFORM])[0]).state == "success"

@@ -126,8 +126,15 @@ def running_service(
                 )
             )
             confine(process.pid)
+            # One after the other: two would make the queue's tables at the same time.
+            _wait_until_ready(worker)
         service.api.log_in(web_server.home / "passwords.json")
         yield service
+
+
+def _wait_until_ready(worker: Container) -> None:
+    log = worker.folder / "celery.log"
+    wait_until(lambda: b" ready." in log.read_bytes(), worker.folder.name)
 
 
 def _shared(database: str, port: int) -> dict[str, str]:
