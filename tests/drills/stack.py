@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ from deploy.local.airflow_api import AirflowApi, DagRun
 from deploy.local.layout import REPOSITORY, Layout
 from include.transform.manifest import build_manifest
 from include.transform.project import DbtProject
+from tests.drills.kept import everything_kept
 
 INGEST_DAGS = ("ingest_apis", "ingest_files", "replay_quarantine", "reprocess_day")
 # Of a machine that does much else: no run here takes half a minute of its own.
@@ -165,23 +165,7 @@ class Platform:
         return "\n".join(file.read_text("utf-8", errors="replace") for file in files)
 
     def everything_kept(self) -> dict[str, bytes]:
-        """By name, the bytes of all that Airflow and the platform keep, less what vendors sent.
-
-        Databases and Parquet are read value by value: their files are compressed.
-        """
-        folders = (self.layout.airflow_home, self.repository / "dbt")
-        files = (*(path for folder in folders for path in _files(folder)), *self._documents())
-        kept = {str(path): path.read_bytes() for path in files}
-        kept |= _sqlite_tables(self.layout.metadata_database)
-        for path in _files(self.layout.data, ".duckdb"):
-            kept |= _duckdb_tables(path)
-        return kept | _parquet_files(self.layout.data)
-
-    def _documents(self) -> Iterator[Path]:
-        as_they_came = (self.layout.sources, self.layout.data / "raw")
-        for path in _files(self.layout.data):
-            if not any(path.is_relative_to(folder) for folder in as_they_came):
-                yield path
+        return everything_kept(self.layout, self.repository / "dbt")
 
     def tasks(self) -> list[psutil.Process]:
         """The processes that run a task's own code now."""
@@ -301,44 +285,3 @@ def _title(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except psutil.Error:
         return ""
-
-
-def _files(folder: Path, suffix: str = "") -> list[Path]:
-    return [path for path in folder.rglob(f"*{suffix}") if path.is_file()]
-
-
-def _sqlite_tables(path: Path) -> dict[str, bytes]:
-    with closing(sqlite3.connect(path)) as database:
-        names = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-        return {
-            f"{path} {name}": _content(database.execute(f'SELECT * FROM "{name}"'))
-            for (name,) in names
-        }
-
-
-def _duckdb_tables(path: Path) -> dict[str, bytes]:
-    with duckdb.connect(str(path), read_only=True) as connection:
-        names = connection.execute(
-            "SELECT table_schema || '.' || table_name FROM information_schema.tables "
-            "WHERE table_type = 'BASE TABLE'"
-        ).fetchall()
-        return {f"{path} {name}": _content(connection.execute(f"FROM {name}")) for (name,) in names}
-
-
-def _parquet_files(folder: Path) -> dict[str, bytes]:
-    with duckdb.connect() as connection:
-        return {
-            f"{path} rows": _content(
-                connection.execute("FROM read_parquet($path)", {"path": str(path)})
-            )
-            for path in _files(folder, ".parquet")
-        }
-
-
-def _content(rows: Any) -> bytes:
-    """The values of a cursor as text; bytes as they are, since repr would escape them."""
-    return b"\n".join(
-        value if isinstance(value, bytes) else str(value).encode()
-        for row in rows.fetchall()
-        for value in row
-    )

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import base64
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+import duckdb
 import pytest
 
+from deploy.local.layout import Layout
 from deploy.local.ports import free_ports
 from include.contracts import load_catalog
 from include.privacy.marks import PersonalKind
 from tests.drills import canaries
+from tests.drills.kept import everything_kept
 from tests.drills.stack import Platform, connection, platform, wait_until
 from tests.include.ingest.vendor import TOKEN, Vendor, page, serving
 
@@ -161,3 +166,25 @@ def test_the_search_for_canaries_finds_them_in_every_form() -> None:
     found = canaries.traces(written)
     assert {name for name, canary in found if canary == canaries.NAMES[1]} == set(written)
     assert {name for name, canary in found if canary == canaries.PHONE} == set(written)
+
+
+def test_the_search_reads_what_databases_and_parquet_hold(tmp_path: Path) -> None:
+    """Of compressed files the bytes show nothing; a date is no text, and text may be in a blob."""
+    layout = Layout(tmp_path / "data", tmp_path / "airflow")
+    layout.data.mkdir()
+    layout.airflow_home.mkdir()
+    name, text = canaries.NAMES[1], canaries.EMAIL
+    with duckdb.connect(str(layout.warehouse)) as warehouse:
+        warehouse.execute(
+            f"CREATE TABLE leaks AS SELECT encode('{name}') AS name, DATE '{canaries.BORN}' AS born"
+        )
+        warehouse.execute(f"COPY leaks TO '{layout.data / 'leaks.parquet'}'")
+    with closing(sqlite3.connect(layout.metadata_database)) as metadata, metadata:
+        metadata.execute("CREATE TABLE xcom AS SELECT ? AS value", [text])
+
+    found = canaries.traces(everything_kept(layout))
+
+    places = (f"{layout.warehouse} main.leaks", f"{layout.data / 'leaks.parquet'} rows")
+    expected = {(place, canary) for place in places for canary in (name, canaries.BORN)}
+    assert expected <= set(found)
+    assert (f"{layout.metadata_database} xcom", text) in found
