@@ -135,6 +135,13 @@ resource "cloudflare_r2_data_catalog" "copy" {
   bucket_name = cloudflare_r2_bucket.copy.name
 }
 
+# ---- where machines and vendors send events; they wait here until something reads them
+
+resource "cloudflare_queue" "events" {
+  account_id = var.account_id
+  queue_name = "${local.name}-events-${var.environment}"
+}
+
 # ---- the publisher's token: these permissions on this account and nothing else
 
 data "cloudflare_account_api_token_permission_groups_list" "publisher" {

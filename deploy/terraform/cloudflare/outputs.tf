@@ -33,3 +33,8 @@ output "copy_bucket" {
   description = "VENDING_LAKE_COPY_BUCKET."
   value       = cloudflare_r2_bucket.copy.name
 }
+
+output "events_queue_id" {
+  description = "Of the queue of events. No DAG reads it yet."
+  value       = cloudflare_queue.events.queue_id
+}
