@@ -34,6 +34,12 @@ SHELL = re.compile(r"^ *```sh\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 pytestmark = pytest.mark.timeout(6 * COMMAND_SECONDS)
 
 
+def _shell_of_a_person(root: Path) -> dict[str, str]:
+    """The environment without what other tests of this process have left in it for dbt."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("VENDING_")}
+    return own | {"PATH": f"{root}/.venv/bin:{os.environ['PATH']}"}
+
+
 @dataclass(frozen=True)
 class Laptop:
     """A copy of the repository in which a person types commands."""
@@ -47,7 +53,7 @@ class Laptop:
     def type(self, command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["bash", "-euc", command],
-            cwd=self.root, env=os.environ | {"PATH": f"{self.root}/.venv/bin:{os.environ['PATH']}"},
+            cwd=self.root, env=_shell_of_a_person(self.root),
             capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False,
         )  # fmt: skip
 
