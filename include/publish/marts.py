@@ -20,7 +20,7 @@ from include.publish.spec import PublishedMart
 from include.settings import DuckDBSettings, Settings, SnowflakeSettings
 
 # Of DuckDB: the interpreter with Airflow, Arrow and a file's rows are some 300 MB beside it.
-MEMORY_MB = 160
+MEMORY_MB = 144
 THREADS = 2
 # Rows in one step from DuckDB to Python.
 CHUNK_ROWS = 5_000
