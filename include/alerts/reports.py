@@ -6,12 +6,12 @@ Nothing here ever fails a task.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from include.alerts.callbacks import runbook_of
+from include.alerts.callbacks import Context, runbook_of
 from include.alerts.formatter import Alert, Outcome, Severity
 from include.alerts.impact import Impact, carried, impact_of
 from include.alerts.masking import mask
@@ -19,8 +19,6 @@ from include.alerts.telling import describe_error, tell, tell_only_recovery
 from include.settings import Settings, current_settings
 
 log = logging.getLogger(__name__)
-
-Context = Mapping[str, Any]
 
 # airflow.models.dagrun gives this reason when a task's failure failed the run.
 TASK_FAILURE = "task_failure"
