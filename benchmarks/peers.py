@@ -29,7 +29,9 @@ class Nothing(BaseOperator):
 dag = DAG("nothing", schedule=None)
 """
 
-_COSMOS = """from cosmos import (
+# Airflow passes over a file in which its own name does not stand.
+_COSMOS = """# An Airflow DAG as Cosmos makes it.
+from cosmos import (
     DbtDag, ExecutionConfig, ExecutionMode, LoadMode, ProfileConfig, ProjectConfig, RenderConfig,
 )
 

@@ -31,6 +31,7 @@ from setproctitle import setproctitle
 
 from deploy.local.layout import REPOSITORY
 from deploy.local.metadata import put_in_order
+from include.task_preload import preload_listeners
 
 GO = b"go\n"
 GRACE_SECONDS = 2.0
@@ -48,8 +49,21 @@ _SHARED_MODULES = (
     "airflow.sdk.execution_time.task_runner",
 )
 _API_MODULES = ("airflow.api_fastapi.main",)
-# Four CPU seconds, which the task that builds the marts would spend while all others wait for it.
-_BUILD_MODULES = ("dbt.cli.main", "dbt.adapters.duckdb", "dbt.task.build", "duckdb")
+# What tasks import when they run. dbt takes four CPU seconds, which the task that builds the marts
+# would spend while all others wait for it. Arrow imports pandas when it makes its first array; that
+# and what ingest imports are 1.3 seconds of each of its tasks.
+_TASK_MODULES = (
+    "dbt.cli.main",
+    "dbt.adapters.duckdb",
+    "dbt.task.build",
+    "duckdb",
+    "pandas",
+    "include.alerts.reports",
+    "include.ingest.api",
+    "include.ingest.steps",
+    "include.lineage.telling",
+    "include.quality.after_build",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +145,13 @@ def _api_server() -> None:
 
 
 def _scheduler(*, forgets: bool) -> None:
-    _import_what_dags_import(forgets=forgets)
-    _import(_BUILD_MODULES)
+    _import_what_tasks_import(forgets=forgets)
+    preload_listeners()
     _airflow("scheduler", "--skip-serve-logs")
 
 
-def _import_what_dags_import(*, forgets: bool) -> None:
-    """Parse the DAG files once, so that the tasks, which are forked from here, find it imported.
+def _import_what_tasks_import(*, forgets: bool) -> None:
+    """Import for the tasks, which are forked from here, and parse the DAG files once.
 
     Each task parses its DAG file again; nearly all of that time goes into imports. ``forgets``
     drops this repository's own modules again, so that a change to them is seen at once.
@@ -146,10 +160,11 @@ def _import_what_dags_import(*, forgets: bool) -> None:
     from airflow.dag_processing.dagbag import BundleDagBag
 
     before = set(sys.modules)
+    _import(_TASK_MODULES)
     folder = conf.get_mandatory_value("core", "dags_folder")
     BundleDagBag(dag_folder=folder, bundle_path=Path(folder), bundle_name="dags-folder")
     if forgets:
-        # Only what the parse has brought: without its __main__ a process cannot load extensions.
+        # Only what was imported here: without its __main__ a process cannot load extensions.
         for name in set(sys.modules) - before:
             if _is_of_this_repository(getattr(sys.modules[name], "__file__", None)):
                 del sys.modules[name]

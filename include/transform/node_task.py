@@ -6,13 +6,19 @@ import tempfile
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, BaseSensorOperator, TriggerRule
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk import DAG, BaseOperator, TriggerRule
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSkipException,
+)
 
 from include.dag_defaults import RUN_TIMEOUT
 from include.lake import open_lake
@@ -115,17 +121,17 @@ def _can_follow(attempt: Attempt, outcome: Outcome) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How a task waits for the build: seconds in its slot, and seconds away from it."""
+    """How a task waits for the build: in its slot, and how long it stays away from it."""
 
-    patience: float
-    interval: float
+    patience: timedelta
+    interval: timedelta
 
 
 # A laptop builds in seconds. In the cloud a build takes minutes, and slots are few.
 WAITING = {
-    Environment.DEV: Waiting(patience=60, interval=3),
-    Environment.STAGING: Waiting(patience=0, interval=60),
-    Environment.PROD: Waiting(patience=0, interval=60),
+    Environment.DEV: Waiting(patience=timedelta(minutes=1), interval=timedelta(seconds=3)),
+    Environment.STAGING: Waiting(patience=timedelta(0), interval=timedelta(minutes=1)),
+    Environment.PROD: Waiting(patience=timedelta(0), interval=timedelta(minutes=1)),
 }
 
 
@@ -133,12 +139,9 @@ def node_task(
     settings: Settings, nodes: DbtNodes | Callable[[], DbtNodes], **task: Any
 ) -> DbtNodeOperator:
     """The task of these nodes. ``nodes`` may be a function, called only where they are needed."""
-    waiting = WAITING[settings.environment]
     return DbtNodeOperator(
         nodes=nodes,
-        patience=waiting.patience,
-        poke_interval=waiting.interval,
-        timeout=RUN_TIMEOUT,
+        waiting=WAITING[settings.environment],
         # A node that was not selected is skipped, and what is below it may be selected.
         trigger_rule=TriggerRule.NONE_FAILED,
         # The failures of a run are told together, by the task that checks the results.
@@ -147,35 +150,45 @@ def node_task(
     )
 
 
-class DbtNodeOperator(BaseSensorOperator):
+class DbtNodeOperator(BaseOperator):
     """Shows what became of its nodes in the build.
 
-    Up to ``patience`` seconds it keeps its slot while the build is at work. It keeps it for no more
-    than a second while the build has none, or the tasks that wait could hold all slots against the
-    build; nor is it in the pool of the warehouse.
+    For as long as its patience lasts it keeps its slot while the build is at work. It keeps it for
+    no more than a second while the build has none, or the tasks that wait could hold all slots
+    against the build; nor is it in the pool of the warehouse.
+
+    It gives its slot up as a sensor does in the mode `reschedule`, but is none: of each sensor that
+    has not started yet the scheduler asks the database in each of its rounds whether its time has
+    come, which was a quarter of all that the scheduler did.
     """
 
     ui_color = "#fdeee4"
 
     def __init__(
-        self, *, nodes: DbtNodes | Callable[[], DbtNodes], patience: float, **kwargs: Any
+        self, *, nodes: DbtNodes | Callable[[], DbtNodes], waiting: Waiting, **kwargs: Any
     ) -> None:
-        super().__init__(mode="reschedule", **kwargs)
+        super().__init__(**kwargs)
         self._given_nodes = nodes
-        self.patience = patience
+        self.waiting = waiting
 
     @cached_property
     def nodes(self) -> DbtNodes:
         given = self._given_nodes
         return given if isinstance(given, DbtNodes) else given()
 
-    def poke(self, context: Any) -> bool:
-        """Whether the node is through. Raises AirflowException if it failed."""
+    def execute(self, context: Any) -> None:
+        """Raises AirflowException if the node failed, AirflowRescheduleException to look later, and
+        AirflowFailException where looking again is in vain."""
+        if not self._is_through(context):
+            self._come_back(context)
+
+    def _is_through(self, context: Any) -> bool:
         task_instance = context["ti"]
         attempt = Attempt.of(task_instance, context["dag_run"])
         artifacts = RunArtifacts(open_lake(current_settings().lake), task_instance.run_id)
+        patience = self.waiting.patience.total_seconds()
         started = time.monotonic()
-        state_due = started + min(FIRST_STATE_SECONDS, self.patience)
+        state_due = started + min(FIRST_STATE_SECONDS, patience)
         while True:
             now = time.monotonic()
             looks_at_state = now >= state_due
@@ -183,11 +196,21 @@ class DbtNodeOperator(BaseSensorOperator):
             if step is not Step.WAIT:
                 self._take(step, verdict, task_instance)
                 return True
-            if not build.is_at_work or now > started + self.patience:
+            if not build.is_at_work or now > started + patience:
                 return False
             if looks_at_state:
                 state_due = now + STATE_SECONDS
             time.sleep(LOOK_SECONDS)
+
+    def _come_back(self, context: Any) -> None:
+        now = datetime.now(UTC)
+        waits_since = context["ti"].get_first_reschedule_date(context) or now
+        if now - waits_since > RUN_TIMEOUT:
+            raise AirflowFailException(
+                f"The build has told nothing of {self._names} for {RUN_TIMEOUT}; see the log of "
+                f"{BUILD_TASK_ID}."
+            )
+        raise AirflowRescheduleException(now + self.waiting.interval)
 
     def _look(
         self, artifacts: RunArtifacts, task_instance: Any, attempt: Attempt, looks_at_state: bool

@@ -119,7 +119,7 @@ def test_in_the_cloud_a_waiting_task_leaves_its_slot_at_once(
 ) -> None:
     cloud = settings.model_copy(update={"environment": environment})
     build_manifest(DbtProject.of_target(cloud.dbt_target))
-    assert {task.patience for task in tasks(rendered(cloud))} == {patience}
+    assert {task.waiting.patience.total_seconds() for task in tasks(rendered(cloud))} == {patience}
 
 
 def test_marts_are_those_of_the_manifest(settings: Settings, manifest: Manifest) -> None:

@@ -31,10 +31,7 @@ COMPARED = (
     "execution_timeout",
     "trigger_rule",
     "on_failure_callback",
-    "patience",
-    "poke_interval",
-    "timeout",
-    "mode",
+    "waiting",
     "pool",
     "owner",
 )
