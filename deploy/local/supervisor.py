@@ -25,9 +25,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import psutil
 from setproctitle import setproctitle
+from sqlalchemy.orm import configure_mappers
 
 from deploy.local.layout import REPOSITORY
 from deploy.local.metadata import put_in_order
@@ -35,6 +37,9 @@ from include.task_preload import preload_listeners
 
 GO = b"go\n"
 GRACE_SECONDS = 2.0
+# When the one run of `make run` is over nothing is at work any more, but the scheduler still takes
+# its time.
+SHORT_GRACE_SECONDS = 0.3
 
 _SHARED_MODULES = (
     "airflow.configuration",
@@ -47,6 +52,10 @@ _SHARED_MODULES = (
     "airflow.executors.local_executor",
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",
+    # The dag-processor and the triggerer have one of their own, in their process.
+    "airflow.api_fastapi.execution_api.routes",
+    # A plugin, so all four load it.
+    "cosmos.plugin.airflow3",
 )
 _API_MODULES = ("airflow.api_fastapi.main",)
 # What tasks import when they run. dbt takes four CPU seconds, which the task that builds the marts
@@ -78,10 +87,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    component = _start_and_watch(options)
+    supervisor = os.getpid()
+    try:
+        component = _start_and_watch(options)
+    except SystemExit as end:
+        if os.getpid() == supervisor:
+            _leave(end.code)
+        raise
     if component is not None:
         _become(component, options.logs)
     return 0
+
+
+def _leave(code: object) -> NoReturn:
+    """End this process without taking all of Airflow's modules apart, which takes a second."""
+    if isinstance(code, str):
+        print(code, file=sys.stderr, flush=True)
+    os._exit(code if isinstance(code, int) else 1)
 
 
 def _start_and_watch(options: argparse.Namespace) -> Component | None:
@@ -91,25 +113,26 @@ def _start_and_watch(options: argparse.Namespace) -> Component | None:
     gc.disable()
     try:
         _import(_SHARED_MODULES)
-        if options.migrate:
-            _run_to_end(Component("db-migrate", lambda: _airflow("db", "migrate")), options.logs)
-            _write_ahead(options.metadata_database)
-        _run_to_end(Component("metadata", put_in_order), options.logs)
+        configure_mappers()
         names: dict[int, str] = {}
-        for component in _components(options):
+        tables = _Gate()
+        for component in _components(options, tables):
             if component.name == "scheduler" and sys.stdin.buffer.readline() != GO:
                 return None
             pid = os.fork()
             if pid == 0:
                 return component
             names[pid] = component.name
+            if component.name == "api-server":
+                _prepare_tables(options)
+                tables.open()
         gc.enable()
         _watch(names, stays=options.stays)
         return None
     finally:
         if os.getpid() == supervisor:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            _end_children()
+            _end_children(GRACE_SECONDS if options.stays else SHORT_GRACE_SECONDS)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -124,9 +147,33 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _components(options: argparse.Namespace) -> list[Component]:
-    # The API server first: it takes longest, and meanwhile the rest is imported on the other core.
-    components = [Component("api-server", _api_server)]
+class _Gate:
+    """Made before a fork: what a child waits for and its parent opens."""
+
+    def __init__(self) -> None:
+        self._behind, self._before = os.pipe()
+
+    def open(self) -> None:
+        os.write(self._before, b".")
+
+    def wait(self) -> None:
+        """Until it is open; exits if it never will be, as the parent has ended."""
+        os.close(self._before)
+        if not os.read(self._behind, 1):
+            sys.exit(0)
+
+
+def _prepare_tables(options: argparse.Namespace) -> None:
+    if options.migrate:
+        _run_to_end(Component("db-migrate", lambda: _airflow("db", "migrate")), options.logs)
+        _write_ahead(options.metadata_database)
+    _run_to_end(Component("metadata", put_in_order), options.logs)
+
+
+def _components(options: argparse.Namespace, tables: _Gate) -> list[Component]:
+    # The API server first: it takes longest, and meanwhile the tables are put in order and the rest
+    # is imported on the other core.
+    components = [Component("api-server", lambda: _api_server(tables))]
     if options.vendor_api:
         command, state = options.vendor_api, options.vendor_state
         components.append(Component("vendor-api", lambda: _vendor_api(command, state)))
@@ -139,8 +186,9 @@ def _components(options: argparse.Namespace) -> list[Component]:
     ]
 
 
-def _api_server() -> None:
+def _api_server(tables: _Gate) -> None:
     _import(_API_MODULES)
+    tables.wait()
     _airflow("api-server")
 
 
@@ -265,18 +313,18 @@ def _watch(names: dict[int, str], *, stays: bool) -> None:
             return
 
 
-def _end_children() -> None:
+def _end_children(grace_seconds: float) -> None:
     """SIGTERM to each process, and SIGKILL to it and all it has started if it takes too long."""
     children = psutil.Process().children()
     started = [process for child in children for process in _tree(child)]
     for child in children:
         with suppress(psutil.NoSuchProcess):
             child.terminate()
-    psutil.wait_procs(children, timeout=GRACE_SECONDS)
+    psutil.wait_procs(children, timeout=grace_seconds)
     for process in started:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(started, timeout=GRACE_SECONDS)
+    psutil.wait_procs(started, timeout=grace_seconds)
 
 
 def _tree(process: psutil.Process) -> list[psutil.Process]:
