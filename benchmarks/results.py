@@ -1,25 +1,13 @@
-"""What a benchmark found beside its peer and its target: printed, kept as JSON and as a page."""
+"""What a benchmark found, beside its peer and its target; `report` keeps it."""
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import statistics
-import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
-
-FOLDER = Path(__file__).resolve().parent
-RESULTS_JSON = FOLDER / "results.json"
-RESULTS_PAGE = FOLDER / "RESULTS.md"
+from dataclasses import dataclass
 
 # Of these, more is better; of all others, less.
 _RATES = frozenset({"rows/s", "requests/s"})
-_VERSIONS = ("apache-airflow-core", "astronomer-cosmos", "dbt-core", "dbt-duckdb", "duckdb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,55 +80,19 @@ def table(results: Sequence[Result]) -> list[str]:
         runs = result.runs or (result.value,)
         cells = (
             result.name,
-            *(_number(value) for value in (result.value, min(runs), max(runs))),
+            *(number(value) for value in (result.value, min(runs), max(runs))),
             result.unit,
             result.peer or "",
-            _number(result.peer_value),
-            _number(result.ratio),
-            _number(result.target),
+            number(result.peer_value),
+            number(result.ratio),
+            number(result.target),
             "" if result.target is None else ("yes" if result.is_reached else "no"),
         )
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
-def keep(results: Sequence[Result]) -> None:
-    """Write results.json and RESULTS.md, with the machine, the versions and the commit."""
-    rows = [asdict(result) for result in results]
-    RESULTS_JSON.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-    versions = ", ".join(f"{name} {version(name)}" for name in _VERSIONS)
-    RESULTS_PAGE.write_text(
-        "\n".join(
-            [
-                "# Results",
-                "",
-                f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}, commit {_commit()}, on "
-                f"{os.cpu_count()} cores ({_processor()}), Python {platform.python_version()}, "
-                f"{versions}.",
-                "",
-                *table(results),
-                "",
-            ]
-        ),
-        encoding="utf-8",
-    )
-
-
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2f}"
-
-
-def _commit() -> str:
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, cwd=FOLDER, capture_output=True, text=True).stdout.strip()
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if not information.exists():
-        return platform.processor()
-    lines = information.read_text(encoding="utf-8").splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
