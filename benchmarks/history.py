@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from benchmarks.one_day import PARTS
 from benchmarks.results import Result, compared, show
 from deploy.cloudflare.local_cloudflare import running_cloudflare
 from deploy.local.airflow_env import preparation_environment
@@ -31,7 +32,6 @@ from deploy.local.preparation import Data, Fleet, build_manifest, write_files
 
 TIMES = 10
 MOST_RATIO = 1.2
-PARTS = ("ingest", "transform", "publish")
 LAST_DAY = date(2026, 10, 31)
 
 
@@ -45,7 +45,7 @@ class History:
 
     def put_back(self) -> None:
         shutil.copyfile(self.before, self.layout.warehouse)
-        _run(self.environment, "benchmarks.one_day", "--only-publish")
+        _run(self.environment, "benchmarks.one_day", "snapshot", "publish")
 
     def new_day(self) -> dict[str, float]:
         """CPU seconds of each part."""

@@ -17,11 +17,13 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks import large_run_result
 from benchmarks.plot import Bar, bars
 from benchmarks.results import Result, number, table
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path("benchmarks", "results.json")
+LARGE_RUN = Path("benchmarks", "large_run.json")
 PAGE = Path("benchmarks", "RESULTS.md")
 PLOT = Path("docs", "pictures", "transform-seconds.svg")
 READMES = (Path("README.md"), Path("README.ja.md"))
@@ -43,7 +45,7 @@ class Kept:
 
 def keep(results: Sequence[Result], root: Path = ROOT) -> None:
     """Write these results beside those that the repository at ``root`` keeps already."""
-    commit, day = _commit(), f"{datetime.now(UTC):%Y-%m-%d}"
+    commit, day = current_commit(), f"{datetime.now(UTC):%Y-%m-%d}"
     rows = {kept.result.name: kept for kept in read(root)}
     rows |= {result.name: Kept(result, commit, day) for result in results}
     write(sorted(rows.values(), key=lambda kept: kept.result.name != FIRST), root)
@@ -60,7 +62,8 @@ def write(rows: Sequence[Kept], root: Path = ROOT) -> None:
     """Write the rows as JSON, and the page, the plot and the README's tables that show them."""
     records = [asdict(kept.result) | {"commit": kept.commit, "day": kept.day} for kept in rows]
     (root / RESULTS).write_text(json.dumps(records, indent=2) + "\n", "utf-8")
-    (root / PAGE).write_text("\n".join(_page(rows)) + "\n", "utf-8")
+    large_run = large_run_result.section(root / LARGE_RUN)
+    (root / PAGE).write_text("\n".join((*_page(rows), *large_run)) + "\n", "utf-8")
     results = {kept.result.name: kept.result for kept in rows}
     if FIRST in results:
         plot = bars("Seconds of a whole transform run", transform_bars(results))
@@ -100,7 +103,7 @@ def _page(rows: Sequence[Kept]) -> list[str]:
     return [
         "# Results",
         "",
-        f"Written by `make bench` on {os.cpu_count()} cores ({_processor()}), Python "
+        f"Written by `make bench` on {os.cpu_count()} cores ({processor()}), Python "
         f"{platform.python_version()}, {versions}. What each row compares is in "
         "[README.md](README.md); min and max are of at least as many runs as it says there.",
         "",
@@ -125,12 +128,12 @@ def _shown_in(text: str, results: Iterable[Result]) -> str:
     return re.sub(f"{BEGIN}.*{END}", lambda _: block, text, flags=re.DOTALL)
 
 
-def _commit() -> str:
+def current_commit() -> str:
     command = ["git", "rev-parse", "--short", "HEAD"]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
-def _processor() -> str:
+def processor() -> str:
     information = Path("/proc/cpuinfo")
     if not information.exists():
         return platform.processor()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
@@ -24,7 +23,7 @@ from include.ingest.steps import IngestError
 from include.ingest.verify import VerificationError
 from include.lake import LakeError, open_lake
 from include.settings import DuckDBSettings, Settings, current_settings
-from include.transform.dbt_command import NO_UNIT_TESTS, DbtError, run_dbt
+from include.transform.dbt_command import DbtError, build_all
 from include.transform.manifest import build_manifest
 from include.transform.project import DbtProject
 from include.transform.snapshot import replace_snapshot
@@ -35,7 +34,6 @@ log = logging.getLogger(__name__)
 
 FOLDER = ".rebuilding"
 BEFORE = "before-rebuild"
-PASSED = {"success", "pass", "warn", "no-op"}
 
 
 class RebuildError(RuntimeError):
@@ -69,15 +67,11 @@ def rebuild_raw(settings: Settings) -> list[RunSummary]:
     ]
 
 
-Discover = Callable[[IngestRun, Settings], list[list[str]]]
-
-
-def _ingest(run: IngestRun, settings: Settings, discover: Discover) -> RunSummary:
-    for group in discover(run, settings):
-        steps.conform(run, settings, group)
+def _ingest(
+    run: IngestRun, settings: Settings, discover: Callable[[IngestRun, Settings], list[list[str]]]
+) -> RunSummary:
     # The Parquet that the warehouse of before names is not swept before it is replaced.
-    steps.load(run, settings, sweeps=False)
-    summary = steps.verify_run(run, settings)
+    summary = steps.ingest(run, settings, discover, sweeps=False)
     if summary is None:
         raise RebuildError(f"The run {run.run_id} has no summary; run make rebuild again.")
     return summary
@@ -117,11 +111,8 @@ def _in_another_process(work: Callable[[Settings], list[str]], settings: Setting
 
 
 def _build(settings: Settings) -> list[str]:
-    project = DbtProject.of_settings(settings)
     build_manifest(DbtProject.of_target(settings.dbt_target))
-    with tempfile.TemporaryDirectory() as folder:
-        results = run_dbt(project, "build", NO_UNIT_TESTS, target_path=Path(folder))
-    return [result.node.unique_id for result in results.results if str(result.status) not in PASSED]
+    return build_all(DbtProject.of_settings(settings))
 
 
 def _swap(made: Path, place: Path) -> None:

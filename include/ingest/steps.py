@@ -7,7 +7,7 @@ absent, and the ledger turns a second load of the same version into nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from cryptography.fernet import MultiFernet
@@ -153,6 +153,23 @@ def verify_run(run: IngestRun, settings: Settings) -> RunSummary | None:
         summary.rows_duplicate,
     )
     return summary
+
+
+def ingest(
+    run: IngestRun,
+    settings: Settings,
+    discover: Callable[[IngestRun, Settings], list[list[str]]],
+    *,
+    sweeps: bool = True,
+) -> RunSummary | None:
+    """All steps of a run, one after another in this process, for work without Airflow.
+
+    Raises what the steps raise.
+    """
+    for group in discover(run, settings):
+        conform(run, settings, group)
+    load(run, settings, sweeps=sweeps)
+    return verify_run(run, settings)
 
 
 def _groups(plan: IngestPlan) -> list[list[str]]:

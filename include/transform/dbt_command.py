@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from include.transform.project import DbtProject
 
 PARSE = "parse"
 LIST = "list"
+
+# The states of a node after which nothing is left to do.
+PASSED = frozenset({"success", "pass", "warn", "no-op"})
 
 EventCallback = Callable[[Any], None]
 
@@ -47,6 +51,16 @@ def run_dbt(
     if outcome.exception is not None:
         raise DbtError(_one_sentence(command, outcome.exception)) from outcome.exception
     return outcome.result
+
+
+def build_all(project: DbtProject) -> list[str]:
+    """Build every model and run every data test; returns the ids of the nodes that did not pass.
+
+    Raises DbtError if dbt could not run at all.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        results = run_dbt(project, "build", NO_UNIT_TESTS, target_path=Path(folder))
+    return [result.node.unique_id for result in results if str(result.status) not in PASSED]
 
 
 def _options(project: DbtProject, command: str, target_path: Path) -> Iterable[str]:

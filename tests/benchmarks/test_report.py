@@ -9,7 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.report import BEGIN, END, FIRST, PAGE, PLOT, READMES, RESULTS, ROOT, keep, read
+from benchmarks.large_run_result import LargeRun, Step, Totals
+from benchmarks.report import (
+    BEGIN,
+    END,
+    FIRST,
+    LARGE_RUN,
+    PAGE,
+    PLOT,
+    READMES,
+    RESULTS,
+    ROOT,
+    keep,
+    read,
+)
 from benchmarks.results import Result, alone, compared
 
 OURS = compared(FIRST, "s", [26.0, 27.0, 28.0], "bare dbt build", [17.0, 18.0, 16.0], 1.6)
@@ -67,6 +80,16 @@ def test_the_page_says_of_each_row_minimum_maximum_and_commit(root: Path) -> Non
     row = (root / PAGE).read_text("utf-8").splitlines()[-1]
     assert "| 27.00 | 26.00 | 28.00 | s | bare dbt build | 17.00 | 1.53 | 1.60 | yes |" in row
     assert row.endswith(f"| {read(root)[0].commit} |")
+
+
+def test_the_page_shows_the_last_large_run_below_the_table(root: Path) -> None:
+    steps = (Step("ingest", 20.0, 30.0, 500), Step("transform", 40.0, 70.0, 900))
+    run = LargeRun("2026-11-21", "abc1234", "a processor", 99, 365, Totals(2_000_000, 7), steps)
+    run.keep(root / LARGE_RUN)
+    keep([OURS], root)
+    page = (root / PAGE).read_text("utf-8")
+    assert "2,000,000 rows of sales: 99 machines, 365 days, on 2026-11-21, commit abc1234" in page
+    assert page.endswith("| transform | 40 | 70 | 900 |\n| in all | 60 | 100 | 900 |\n")
 
 
 def test_the_plot_has_a_bar_for_each_way_to_run(root: Path) -> None:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from benchmarks.cgroup import MemoryGroup, memory_group
 from deploy.mwaa.layout import AIRFLOW_VERSIONS, REPOSITORY
 from tests.mwaa.service import SLOTS
 from tests.mwaa.staging import running_staging
-from tests.services.cgroup import memory_group
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -28,6 +30,16 @@ FLEET = ("--machines", "50", "--days", "14")
 FILES_OF_A_TASK = "200"
 
 
+@pytest.fixture
+def group() -> Iterator[MemoryGroup]:
+    with ExitStack() as stack:
+        try:
+            group = stack.enter_context(memory_group(LIMIT))
+        except OSError as error:
+            pytest.skip(f"needs a writable memory cgroup: {error}")
+        yield group
+
+
 def settings_of(environment_class: str) -> dict[str, int]:
     """What Terraform says of a class of environment."""
     text = CLASSES.read_text("utf-8")
@@ -36,7 +48,9 @@ def settings_of(environment_class: str) -> dict[str, int]:
     return {name: int(value) for name, value in re.findall(r"(\w+) = (\d+)", found[1])}
 
 
-def test_five_tasks_at_once_fit_into_a_worker_of_the_smallest_class(tmp_path: Path) -> None:
+def test_five_tasks_at_once_fit_into_a_worker_of_the_smallest_class(
+    tmp_path: Path, group: MemoryGroup
+) -> None:
     smallest = settings_of("mw1.small")
     assert smallest["tasks"] == SLOTS
     options = {
@@ -45,24 +59,23 @@ def test_five_tasks_at_once_fit_into_a_worker_of_the_smallest_class(tmp_path: Pa
         "AIRFLOW__VENDING__BATCH_FILES": FILES_OF_A_TASK,
     }
     core = min(os.sched_getaffinity(0))
-    with memory_group(LIMIT) as group:
 
-        def confine(pid: int) -> None:
-            group.add(pid)
-            os.sched_setaffinity(pid, {core})
+    def confine(pid: int) -> None:
+        group.add(pid)
+        os.sched_setaffinity(pid, {core})
 
-        with running_staging(
-            *(tmp_path, AIRFLOW_VERSIONS[0], FLEET),
-            options=options,
-            workers=("worker",),
-            confine=confine,
-        ) as (_, service):
-            runs = [
-                *service.runs_of_the_schedule("ingest_files", "ingest_apis"),
-                *service.runs_of_the_schedule("transform"),
-            ]
-            tasks = service.api.task_instances(runs[0])
-            failures = {run.dag_id: service.failures(run) for run in runs}
+    with running_staging(
+        *(tmp_path, AIRFLOW_VERSIONS[0], FLEET),
+        options=options,
+        workers=("worker",),
+        confine=confine,
+    ) as (_, service):
+        runs = [
+            *service.runs_of_the_schedule("ingest_files", "ingest_apis"),
+            *service.runs_of_the_schedule("transform"),
+        ]
+        tasks = service.api.task_instances(runs[0])
+        failures = {run.dag_id: service.failures(run) for run in runs}
     print(f"At most {group.peak / MEGABYTE:.0f} MB of {LIMIT / MEGABYTE:.0f} MB were held.")
     assert failures == {"ingest_files": {}, "ingest_apis": {}, "transform": {}}
     assert sum(task.task_id == "conform" for task in tasks) == SLOTS

@@ -1,0 +1,131 @@
+"""A large fleet's year from files to the readers' snapshot, on two cores and within 8 GB.
+
+    python -m benchmarks.large_run [--rows 100000000] [--folder FOLDER]
+
+Each step is a process of its own in a memory cgroup, which the kernel holds to the limit, so this
+needs Linux and a user who may make one. DuckDB reads the group's limit and takes four fifths of it.
+Sales in raw and revenue in fct_sales are held to the vendor's files, which DuckDB reads without the
+pipeline. The result is kept in benchmarks/large_run.json and shown in benchmarks/RESULTS.md. Needs
+about 500 bytes of disk for each row of sales. Exits 1 if a step fails or the figures differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import duckdb
+
+from benchmarks import report
+from benchmarks.cgroup import MemoryGroup, memory_group
+from benchmarks.large_run_result import CORES, LIMIT_MB, LargeRun, Step, Totals, table
+from deploy.local.airflow_env import preparation_environment
+from deploy.local.layout import REPOSITORY, Layout
+from deploy.local.preparation import build_manifest
+
+DAYS, MACHINES_PER_FILE = 365, 100
+LAST_DAY = "2026-10-31"
+# What a machine sells in those days, measured over a hundred of them.
+ROWS_OF_A_MACHINE = 20_257
+
+# Revenue as its definition says: sales and refunds, without sales that a void names.
+_OF_FILES = """
+    WITH lines AS (FROM read_csv($files, header = true, union_by_name = false))
+    SELECT
+        count(*),
+        sum(amount) FILTER (transaction_type IN ('sale', 'refund'))
+        - (
+            SELECT coalesce(sum(amount), 0) FROM lines
+            WHERE (machine_id, transaction_id) IN (
+                SELECT (machine_id, original_transaction_id) FROM lines
+                WHERE transaction_type = 'void'
+            )
+        )
+    FROM lines
+"""
+_OF_WAREHOUSE = """
+    SELECT (SELECT count(*) FROM raw.sales), (SELECT sum(amount) FROM marts.fct_sales)
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="A large fleet's year, timed.")
+    parser.add_argument("--rows", type=int, default=100_000_000, help="of sales, about")
+    parser.add_argument("--folder", type=Path, help="on a disk with room; default: /tmp")
+    options = parser.parse_args(arguments)
+    run = measure(options.rows, options.folder)
+    run.keep(report.ROOT / report.LARGE_RUN)
+    report.write(report.read())
+    print("\n".join(table(run)))
+    return 0
+
+
+def measure(rows: int, folder: Path | None = None) -> LargeRun:
+    """Raises SystemExit with a sentence if a step fails or the totals differ."""
+    machines = max(1, round(rows / ROWS_OF_A_MACHINE))
+    with tempfile.TemporaryDirectory(prefix="benchmark-large-", dir=folder) as name:
+        layout = Layout(Path(name) / "data", Path(name) / "airflow")
+        steps = tuple(_run_steps(layout, machines))
+        written = _totals(":memory:", _OF_FILES, files=str(layout.sources / "fleet/*/sales_*.csv"))
+        loaded = _totals(str(layout.snapshot), _OF_WAREHOUSE)
+    if loaded != written:
+        raise SystemExit(f"The files hold {written}, the warehouse holds {loaded}.")
+    day = datetime.now(UTC).date().isoformat()
+    return LargeRun(day, report.current_commit(), report.processor(), machines, DAYS, loaded, steps)
+
+
+def _run_steps(layout: Layout, machines: int) -> Iterator[Step]:
+    environment = preparation_environment(layout)
+    size = {"--machines": machines, "--days": DAYS, "--machines-per-file": MACHINES_PER_FILE}
+    options = [part for option in size.items() for part in map(str, option)]
+    places = ["--out", str(layout.sources), "--state", str(layout.simulator_state)]
+    write = ["simulator", "write", *places, *options, "--end-date", LAST_DAY]
+    yield _step(environment, "write", write)
+    _step(environment, "manifest", build_manifest())
+    for part in ("ingest", "transform", "snapshot"):
+        yield _step(environment, part, ["benchmarks.one_day", part])
+
+
+def _step(environment: Mapping[str, str], name: str, arguments: Sequence[str]) -> Step:
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    with memory_group(LIMIT_MB << 20) as group:
+        done = subprocess.run(
+            [sys.executable, "-m", *arguments],
+            env=environment,
+            cwd=REPOSITORY,
+            preexec_fn=partial(_confine, group),
+            check=False,
+        )
+        if done.returncode:
+            killed = f"{group.oom_kills} processes were ended for want of memory"
+            raise SystemExit(f"The step {name} failed with {done.returncode}; {killed}.")
+        seconds = time.monotonic() - started
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu_seconds = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+        step = Step(name, round(seconds, 1), round(cpu_seconds, 1), group.peak >> 20)
+    print(step, flush=True)
+    return step
+
+
+def _confine(group: MemoryGroup) -> None:
+    """In the process that is to become the step."""
+    group.add(os.getpid())
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
+
+
+def _totals(database: str, query: str, **values: str) -> Totals:
+    with duckdb.connect(database, read_only=database != ":memory:") as connection:
+        return Totals(*map(int, connection.execute(query, values).fetchall()[0]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
