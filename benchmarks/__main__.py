@@ -18,6 +18,7 @@ from benchmarks import (
     iceberg,
     local_run,
     masking,
+    new_interpreter,
     parsing,
     publish_d1,
     simulator,
@@ -28,6 +29,7 @@ from benchmarks.results import Result, show
 
 BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
     "transform": lambda: transform.measure(with_cosmos=True),
+    "new_interpreter": new_interpreter.measure,
     "parsing": parsing.measure,
     "local_run": local_run.measure,
     "history": history.measure,
