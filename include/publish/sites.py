@@ -8,7 +8,7 @@ from typing import Annotated, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from include.publish.spec import PublishSpecError
+from include.publish.sinks import PublishSpecError
 
 SITES_FILE = Path(__file__).with_name("sites.yaml")
 
@@ -19,7 +19,7 @@ Project = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,56}[a-z0-9])?$")]
 class Site(BaseModel):
     """A folder of the lake or of the disk, and what of a zone's cache shows it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     lake: str | None = None
     folder: Path | None = None

@@ -24,6 +24,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from include.publish.sinks import PublishSpecError, Sink
 from include.transform.manifest import Manifest
 
 # Columns of the pipeline itself, such as _load_id, begin like this and are not published.
@@ -33,20 +34,8 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 _FIELD = re.compile(r"{([^{}]*)}")
 
 
-class PublishSpecError(ValueError):
-    """`meta.publish` of a mart is wrong; the message names the mart and the remedy."""
-
-
-class Sink(StrEnum):
-    """The services that a mart can be published to, by their key below `meta.publish`."""
-
-    D1 = "d1"
-    KV = "kv"
-    ICEBERG = "iceberg"
-
-
 class _Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class D1Spec(_Spec):

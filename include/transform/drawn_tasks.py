@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, BaseOperator, TaskGroup
-from airflow.sdk.definitions.param import ParamsDict
 
+from include.dag_defaults import leave_params_to_dag
 from include.settings import Settings
 from include.transform.layout import Layout, PlannedTask
 from include.transform.node_task import node_task
@@ -29,9 +29,7 @@ def _make(task: PlannedTask, groups: _Groups, dag: DAG, settings: Settings) -> B
         made: BaseOperator = EmptyOperator(**place)
     else:
         made = node_task(settings, task.nodes, **place)
-    # A task is given a copy of the DAG's parameters, and Airflow validates each copy several times
-    # when it stores the DAG: three quarters of what that costs. A run reads the DAG's in any case.
-    made.params = ParamsDict()
+    leave_params_to_dag(made)
     return made
 
 

@@ -22,13 +22,9 @@ from typing import Any
 
 from include.settings import CODE_ROOT, Environment
 from include.transform.dbt_command import PARSE, DbtError, run_dbt
-from include.transform.project import DbtProject
+from include.transform.project import DbtProject, ManifestError
 
 RUN_TYPES = frozenset({"model", "seed", "snapshot", "test"})
-
-
-class ManifestError(RuntimeError):
-    """There is no usable manifest; the message says how to build one."""
 
 
 @dataclass(frozen=True, slots=True)

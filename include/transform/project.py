@@ -23,6 +23,10 @@ DRAWING = (
 )
 
 
+class ManifestError(RuntimeError):
+    """There is no usable manifest; the message says how to build one."""
+
+
 @dataclass(frozen=True, slots=True)
 class DbtProject:
     """A dbt project with one of its targets.

@@ -4,8 +4,11 @@ It shows that every branch renders and that none of DuckDB's own words is left i
 Snowflake accepts the result, only Snowflake can show.
 """
 
+import json
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -16,6 +19,7 @@ from dbt.adapters.snowflake.connections import SnowflakeConnectionManager
 
 from tests.dbt.project import PROJECT, DbtProject
 from tests.snowflake.dialect import objections
+from tests.snowflake.scans import LAST_SELECT, Scan, whole_scans
 
 DUCKDB_ONLY = re.compile(
     r"::|\b(generate_series|isodow|strftime|strptime|list_(?!price)\w+|json_keys|json_extract_string|"
@@ -24,6 +28,25 @@ DUCKDB_ONLY = re.compile(
 )
 _COMMENT = re.compile(r"--[^\n]*|\{#.*?#\}", re.DOTALL)
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+
+# A key that arrives may stand in any other load, on any day, and one of those may be what won, or
+# a void of any later day may cancel it. What a dimension says is compared with all that is stored,
+# as a version may also vanish. The stock of a slot begins with its first visit, whenever it was.
+WHOLE_SCANS = {
+    "int_sales_resolved": {
+        Scan("candidate_lines", "stg_vending__sales"),
+        Scan("originals_of_changed_voids", "int_sales_resolved"),
+        Scan("voided_transactions", "int_sales_resolved"),
+    },
+    "int_replenishments_resolved": {Scan("candidate_rows", "stg_vending__replenishment")},
+    "int_telemetry_resolved": {Scan("candidate_rows", "stg_vending__machine_telemetry")},
+    "fct_sales": {Scan("moved_lines", "fct_sales")},
+    "fct_daily_inventory": {
+        Scan("slot_products", "int_replenishments_resolved"),
+        Scan("slots", "int_replenishments_resolved"),
+        Scan("touches", "fct_daily_inventory"),
+    },
+}
 
 
 def _open_without_account(cls: type, connection: Connection) -> Connection:
@@ -55,6 +78,13 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory / "compiled" / "vending"
 
 
+@pytest.fixture(scope="module")
+def models(compiled: Path) -> dict[str, Any]:
+    """dbt's nodes of the models, by name."""
+    nodes = json.loads((compiled.parents[1] / "manifest.json").read_text())["nodes"].values()
+    return {node["name"]: node for node in nodes if node["resource_type"] == "model"}
+
+
 def test_every_model_compiles_in_its_incremental_branch(compiled: Path) -> None:
     names = {path.stem for path in (compiled / "models").rglob("*.sql")}
     assert names >= {path.stem for path in (PROJECT / "models").rglob("*.sql")}
@@ -79,10 +109,48 @@ def test_everything_compiled_is_of_snowflakes_grammar_and_functions(compiled: Pa
     assert {name: said for name, said in found.items() if said} == {}
 
 
+def test_an_incremental_model_reads_of_large_tables_what_is_new_and_no_more(
+    compiled: Path, models: Mapping[str, Any]
+) -> None:
+    """Beside the reads that are listed with their reasons."""
+    incremental = {n for n, model in models.items() if _is(model, "incremental")}
+    views = {n for name in incremental for n in _parents(models[name]) if _is(models[n], "view")}
+    assert views >= {"stg_vending__sales", "stg_vending__machine_telemetry"}
+
+    found = {
+        name: whole_scans(_sql(compiled, models[name]), incremental | views) for name in incremental
+    }
+    assert {name: scans for name, scans in found.items() if scans} == WHOLE_SCANS
+
+
+def test_staging_hands_a_condition_on_to_the_raw_table(
+    compiled: Path, models: Mapping[str, Any]
+) -> None:
+    staging = {n: m for n, m in models.items() if n.startswith("stg_vending__")}
+    assert len(staging) > 5
+    for name, model in staging.items():
+        dataset = name.removeprefix("stg_vending__")
+        assert whole_scans(_sql(compiled, model), {dataset}) == {Scan(LAST_SELECT, dataset)}
+
+
 def test_no_model_divides_without_the_macro_that_both_engines_agree_on() -> None:
     files = sorted((PROJECT / "models").rglob("*.sql"))
     assert files
     assert [path.name for path in files if "/" in _code(path)] == []
+
+
+def _is(model: Mapping[str, Any], materialized: str) -> bool:
+    return bool(model["config"]["materialized"] == materialized)
+
+
+def _parents(model: Mapping[str, Any]) -> Iterator[str]:
+    for unique_id in model["depends_on"]["nodes"]:
+        if unique_id.startswith("model."):
+            yield unique_id.rpartition(".")[2]
+
+
+def _sql(compiled: Path, model: Mapping[str, Any]) -> str:
+    return (compiled / model["original_file_path"]).read_text("utf-8")
 
 
 def _code(path: Path) -> str:

@@ -12,6 +12,13 @@
 with {{ landed_rows(staging_model, dataset) }}
 
 {% if is_incremental() -%}
+retired_loads as (
+
+    select load_id from {{ ref('int_loads') }}
+    where retired_seq > {{ ledger_watermark() }}
+
+),
+
 touched_keys as (
 
     select {{ key_list }} from landed_rows
@@ -22,8 +29,7 @@ touched_keys as (
         stored.{{ key }}{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ this }} as stored
-    left join current_loads on stored._load_id = current_loads.load_id
-    where current_loads.load_id is null
+    inner join retired_loads on stored._load_id = retired_loads.load_id
 
 ),
 

@@ -29,12 +29,18 @@ arrived_lines as (
 
 ),
 
+retired_loads as (
+
+    select load_id from {{ ref('int_loads') }}
+    where retired_seq > {{ ledger_watermark() }}
+
+),
+
 departed_lines as (
 
     select stored_lines.*
     from stored_lines
-    left join current_loads on stored_lines._load_id = current_loads.load_id
-    where current_loads.load_id is null
+    inner join retired_loads on stored_lines._load_id = retired_loads.load_id
 
 ),
 

@@ -15,10 +15,10 @@ with resolved_lines as (
 
 ),
 
-current_loads as (
+retired_loads as (
 
-    select load_id from {{ ref('int_loads') }}
-    where is_current
+    select * from {{ ref('int_loads') }}
+    where not is_current
 
 ),
 
@@ -49,28 +49,35 @@ stored_sales as (
 
 ),
 
-changed_sales as (
+changed_lines as (
 
-    select sale_key from resolved_lines
+    select
+        sale_key,
+        business_date
+    from resolved_lines
     where _ledger_seq > {{ ledger_watermark() }}
 
 ),
 
 -- Lines whose load is gone and that no other load has: they are no longer in intermediate.
-departed_sales as (
+departed_lines as (
 
-    select stored_sales.sale_key
+    select
+        stored_sales.sale_key,
+        stored_sales.business_date
     from stored_sales
-    left join current_loads on stored_sales._load_id = current_loads.load_id
-    where current_loads.load_id is null
+    inner join retired_loads on stored_sales._load_id = retired_loads.load_id
+    where retired_loads.retired_seq > {{ ledger_watermark() }}
 
 ),
 
 -- The dimensions are compared themselves and not their ledger sequence, because a version can also
 -- vanish, and because a repeated master that changes nothing should touch nothing.
-moved_sales as (
+moved_lines as (
 
-    select stored_sales.sale_key
+    select
+        stored_sales.sale_key,
+        stored_sales.business_date
     from stored_sales
     left join machines
         on
@@ -86,13 +93,20 @@ moved_sales as (
 
 ),
 
+touched_lines as (
+
+    select * from changed_lines
+    union
+    select * from departed_lines
+    union
+    select * from moved_lines
+
+),
+
+-- A line that came to lie on another day is touched on both.
 touched_sales as (
 
-    select sale_key from changed_sales
-    union
-    select sale_key from departed_sales
-    union
-    select sale_key from moved_sales
+    select distinct sale_key from touched_lines
 
 ),
 
@@ -100,7 +114,10 @@ lines_to_build as (
 
     select counted_lines.*
     from counted_lines
-    inner join touched_sales on counted_lines.sale_key = touched_sales.sale_key
+    inner join touched_lines
+        on
+            counted_lines.sale_key = touched_lines.sale_key
+            and counted_lines.business_date = touched_lines.business_date
 
 ),
 
