@@ -1,8 +1,10 @@
 """`make bench`: each benchmark in turn. Exits 1 if one of them misses what must be reached.
 
     python -m benchmarks [NAME...]
+    python -m benchmarks --short [--keep]
 
-All of them, or those named. The results are printed and kept, see `report`.
+All of them, or those named. The results are printed and kept, see `report`. The short form holds
+the steadiest ratios to those of before, see `short`; it exits 1 if one of them is worse.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from benchmarks import (
     new_interpreter,
     parsing,
     publish_d1,
+    short,
     simulator,
     transform,
 )
@@ -45,11 +48,25 @@ BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Measure against the speeds to be reached.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
-    names = parser.parse_args(arguments).names or list(BENCHMARKS)
+    parser.add_argument("--short", action="store_true", help="hold ratios to those that were kept")
+    parser.add_argument("--keep", action="store_true", help="with --short: keep those of now")
+    options = parser.parse_args(arguments)
+    if options.short:
+        return _short(keeps=options.keep)
+    names = options.names or list(BENCHMARKS)
     unknown = sorted(set(names) - set(BENCHMARKS))
     if unknown:
         parser.error(f"no such benchmark: {', '.join(unknown)}")
     return max([_measure(name) for name in names])
+
+
+def _short(*, keeps: bool) -> int:
+    if keeps:
+        short.keep_baseline()
+        return 0
+    complaints = short.hold_to_baseline(short.read_baseline(), short.MEASUREMENTS)
+    print("\n".join(complaints))
+    return 1 if complaints else 0
 
 
 def _measure(name: str) -> int:

@@ -16,7 +16,7 @@ from include.ingest import steps
 from include.ingest.runs import IngestRun
 from include.lake import open_lake
 from include.publish.services import open_services
-from include.publish.spec import Sink
+from include.publish.spec import Sink, published_marts
 from include.settings import Settings, current_settings
 from include.transform.dbt_command import build_all
 from include.transform.project import DbtProject
@@ -53,7 +53,7 @@ def _snapshot(settings: Settings) -> None:
 
 def _publish(settings: Settings) -> None:
     with open_services(settings) as services:
-        for mart in services.marts:
+        for mart in published_marts(services.manifest):
             if Sink.D1 in mart.sinks:
                 services.d1_sink(mart).publish()
             if Sink.KV in mart.sinks:

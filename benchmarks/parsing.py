@@ -8,13 +8,15 @@ that imports `airflow.sdk` alone. In CPU seconds. Exits 1 above 1.3 times the pe
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import os
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.results import Result, compared, show
@@ -50,18 +52,37 @@ class Parse:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="What a parse of each DAG file costs.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="DAG files; by default all")
     parser.add_argument("--rounds", type=int, default=5)
-    return show(measure(parser.parse_args(arguments).rounds))
+    parser.add_argument("--as-json", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.as_json:
+        results = _measure_here(options.rounds, options.names)
+        print(json.dumps([asdict(result) for result in results]))
+        return 0
+    return show(measure(options.rounds, options.names))
 
 
-def measure(rounds: int = 5) -> list[Result]:
+def measure(rounds: int = 5, names: Sequence[str] = ()) -> list[Result]:
+    """Of the DAG files with these names, by default of all.
+
+    In a process of its own: whatever its caller has imported a parse would find there already.
+    """
+    command = [sys.executable, "-m", "benchmarks.parsing", *names]
+    command += ["--as-json", "--rounds", str(rounds)]
+    done = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True)
+    return [Result(**fields) for fields in json.loads(done.stdout.splitlines()[-1])]
+
+
+def _measure_here(rounds: int, names: Collection[str]) -> list[Result]:
     with tempfile.TemporaryDirectory(prefix="benchmark-parsing-") as folder:
         os.environ.setdefault("AIRFLOW_HOME", folder)
         os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
         # Imported here, so that the processes of the parses are forked with it.
         import airflow.dag_processing.processor  # noqa: F401
 
-        return [_compare(path, Path(folder), rounds) for path in sorted(DAGS.glob("*.py"))]
+        paths = [p for p in sorted(DAGS.glob("*.py")) if not names or p.stem in names]
+        return [_compare(path, Path(folder), rounds) for path in paths]
 
 
 def _compare(path: Path, folder: Path, rounds: int) -> Result:

@@ -34,7 +34,11 @@ class Result:
         if self.target is None:
             return True
         measured = self.value if self.ratio is None else self.ratio
-        return measured >= self.target if self.unit in _RATES else measured <= self.target
+        return measured >= self.target if self.more_is_better else measured <= self.target
+
+    @property
+    def more_is_better(self) -> bool:
+        return self.unit in _RATES
 
 
 def compared(
