@@ -1,9 +1,9 @@
 """What the slots can give: refills, and which customers still find something.
 
 A slot's level after a visit depends on the visit alone or on the level before it, never on the
-order of the customers in between. So levels are carried from visit to visit (a short loop over
-visits, all slots at once), and between two visits a customer gets what the level leaves after
-everyone before: a cumulative sum instead of a loop over customers.
+order of the customers in between. So the levels at all visits are cumulative sums since the last
+refill, and between two visits a customer gets what the level leaves after everyone before: another
+cumulative sum instead of a loop over customers.
 """
 
 from dataclasses import dataclass
@@ -83,20 +83,22 @@ def _taken_before(interval: np.ndarray, units: np.ndarray, intervals: int) -> np
 def _carry_levels(
     fleet: Fleet, machine: Machine, visit_times: np.ndarray, wanted: np.ndarray
 ) -> Visits:
-    """Levels from visit to visit; `wanted` is demand between a visit and the next, by slot."""
+    """Levels at every visit; `wanted` is demand between a visit and the next, by slot."""
     random = stream(fleet.state.seed, Purpose.REFILLS, machine.index)
     capacity = machine.model.slot_capacity
     is_expired = random.random(wanted.shape) < _SHARE_EXPIRED
     expired = np.where(is_expired, random.integers(1, 4, wanted.shape), 0)
     is_refilled = random.random(wanted.shape) >= _SHARE_NOT_ON_TRUCK
     is_refilled[0] = True  # the installation fills every slot
-    before, removed, added, after = (np.zeros_like(wanted) for _ in range(4))
-    level = np.zeros(wanted.shape[1], dtype=wanted.dtype)
-    for visit in range(visit_times.size):
-        before[visit] = level
-        removed[visit] = np.minimum(expired[visit], level)
-        kept = level - removed[visit]
-        added[visit] = np.where(is_refilled[visit], capacity - kept, 0)
-        after[visit] = kept + added[visit]
-        level = np.maximum(after[visit] - wanted[visit], 0)
-    return Visits(visit_times, before, removed, added, after)
+    # Since a slot was filled to capacity it has lost what was wanted and what had expired, until
+    # nothing was left.
+    gone = np.where(is_refilled, 0, expired) + wanted
+    gone_until = np.cumsum(gone, axis=0)
+    visit = np.arange(visit_times.size)[:, None]
+    last_refill = np.maximum.accumulate(np.where(is_refilled, visit, 0), axis=0)
+    gone_before_refill = np.take_along_axis(gone_until - gone, last_refill, axis=0)
+    before = np.zeros_like(wanted)
+    before[1:] = np.maximum(capacity - gone_until + gone_before_refill, 0)[:-1]
+    removed = np.minimum(expired, before)
+    added = np.where(is_refilled, capacity - (before - removed), 0)
+    return Visits(visit_times, before, removed, added, before - removed + added)
