@@ -14,11 +14,12 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -74,25 +75,28 @@ def measure(rows: int, folder: Path | None = None) -> LargeRun:
     machines = max(1, round(rows / ROWS_OF_A_MACHINE))
     with tempfile.TemporaryDirectory(prefix="benchmark-large-", dir=folder) as name:
         layout = Layout(Path(name) / "data", Path(name) / "airflow")
-        steps = tuple(_run_steps(layout, machines))
+        environment = preparation_environment(layout)
+        _step(environment, "manifest", build_manifest())
+        steps = [_step(environment, "write", _write(layout, machines))]
         written = _totals(":memory:", _OF_FILES, files=str(layout.sources / "fleet/*/sales_*.csv"))
+        for part in ("ingest", "transform", "snapshot"):
+            steps.append(_step(environment, part, ["benchmarks.one_day", part]))
+            # Once they are in raw they are only in the way of what needs disk after them.
+            shutil.rmtree(layout.sources, ignore_errors=True)
         loaded = _totals(str(layout.snapshot), _OF_WAREHOUSE)
     if loaded != written:
         raise SystemExit(f"The files hold {written}, the warehouse holds {loaded}.")
     day = datetime.now(UTC).date().isoformat()
-    return LargeRun(day, report.current_commit(), report.processor(), machines, DAYS, loaded, steps)
+    return LargeRun(
+        day, report.current_commit(), report.processor(), machines, DAYS, loaded, tuple(steps)
+    )
 
 
-def _run_steps(layout: Layout, machines: int) -> Iterator[Step]:
-    environment = preparation_environment(layout)
+def _write(layout: Layout, machines: int) -> list[str]:
     size = {"--machines": machines, "--days": DAYS, "--machines-per-file": MACHINES_PER_FILE}
     options = [part for option in size.items() for part in map(str, option)]
     places = ["--out", str(layout.sources), "--state", str(layout.simulator_state)]
-    write = ["simulator", "write", *places, *options, "--end-date", LAST_DAY]
-    yield _step(environment, "write", write)
-    _step(environment, "manifest", build_manifest())
-    for part in ("ingest", "transform", "snapshot"):
-        yield _step(environment, part, ["benchmarks.one_day", part])
+    return ["simulator", "write", *places, *options, "--end-date", LAST_DAY]
 
 
 def _step(environment: Mapping[str, str], name: str, arguments: Sequence[str]) -> Step:
