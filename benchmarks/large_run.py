@@ -6,7 +6,7 @@ Each step is a process of its own in a memory cgroup, which the kernel holds to 
 needs Linux and a user who may make one. DuckDB reads the group's limit and takes four fifths of it.
 Sales in raw and revenue in fct_sales are held to the vendor's files, which DuckDB reads without the
 pipeline. The result is kept in benchmarks/large_run.json and shown in benchmarks/RESULTS.md. Needs
-about 500 bytes of disk for each row of sales. Exits 1 if a step fails or the figures differ.
+hundreds of bytes of disk for each row of sales. Exits 1 if a step fails or the figures differ.
 """
 
 from __future__ import annotations
