@@ -8,7 +8,7 @@ exactly; of a large one only the lines in doubt are.
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from include.ingest.expressions import EXTRA, LOAD_ID, literal
+from include.ingest.expressions import LOAD_ID, literal
 from include.ingest.fast_files import Candidate, FastFiles, Layout, fast_files
 from include.ingest.originals import note_originals
 from include.ingest.records import LineChoice
@@ -48,27 +48,50 @@ class PartlyRead:
 
 @dataclass(slots=True)
 class FastResult:
-    """``parquets`` hold rows of every file that was tried; a negative ``_load_id`` marks a row
-    that breaks a rule, and then ``_extra`` holds the row's text. `accepted_rows` is the query over
-    those that count.
+    """``parquets`` hold the rows that keep every rule, ``written`` in number, of every file that
+    was tried. `accepted_rows` is the query over those that count.
 
     ``rows`` has the accepted files with their rows, ``headers`` the columns of each delimited file
     that was tried, as it writes them.
     """
 
     parquets: list[Path] = field(default_factory=list)
+    written: int = 0
     rows: dict[int, int] = field(default_factory=dict)
     partly: list[PartlyRead] = field(default_factory=list)
     exact: list[RawFile] = field(default_factory=list)
     headers: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Tally:
-    """Rows of one file as DuckDB read it."""
+class _SetAside:
+    """The rows that break a rule, as DuckDB calls `note` with each while it writes the others.
 
-    accepted: int
-    rejected: int
+    Writing them among the others and taking them out afterwards would write every row twice.
+    """
+
+    function = "set_aside"
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.rows: Counter[int] = Counter()
+        self.lines: dict[int, set[str]] = defaultdict(set)
+        connection.create_function(
+            self.function,
+            self.note,
+            ["BIGINT", "VARCHAR"],
+            "BOOLEAN",
+            null_handling="special",
+            # Also keeps DuckDB from evaluating every value twice: a filter on a column that has
+            # effects is not pushed below the projection that makes it.
+            side_effects=True,
+        )
+
+    def note(self, load_id: int, line: str | None) -> bool:
+        """Whether the row is to be written: never."""
+        self.rows[load_id] += 1
+        lines = self.lines[load_id]
+        if line is not None and len(lines) <= _MOST_LINES_IN_DOUBT:
+            lines.add(line)
+        return False
 
 
 def read_fast(work: Workspace, files: Sequence[RawFile]) -> FastResult:
@@ -86,8 +109,9 @@ def read_fast(work: Workspace, files: Sequence[RawFile]) -> FastResult:
             layouts[candidate.layout].append(candidate)
             if candidate.header.written:
                 result.headers[file.load_id] = candidate.header.written
+    aside = _SetAside(work.connection)
     for candidates in layouts.values():
-        _read_layout(work, fast, candidates, result)
+        _read_layout(work, fast, candidates, aside, result)
     return result
 
 
@@ -110,12 +134,17 @@ def accepted_rows(work: Workspace, result: FastResult) -> str | None:
 
 
 def is_complete(result: FastResult) -> bool:
-    """Whether the one Parquet file is already the result: no row of it has to go."""
-    return len(result.parquets) == 1 and not result.partly and not result.exact
+    """Whether one Parquet file holds all that was accepted: no row of it has to go."""
+    accepted = sum(result.rows.values()) + sum(partly.accepted_rows for partly in result.partly)
+    return len(result.parquets) == 1 and 0 < result.written == accepted
 
 
 def _read_layout(
-    work: Workspace, fast: FastFiles, candidates: Sequence[Candidate], result: FastResult
+    work: Workspace,
+    fast: FastFiles,
+    candidates: Sequence[Candidate],
+    aside: _SetAside,
+    result: FastResult,
 ) -> None:
     parquet = work.scratch / f"fast-{len(result.parquets)}.parquet"
     try:
@@ -126,15 +155,17 @@ def _read_layout(
         result.exact.extend(candidate.file for candidate in candidates)
         return
     result.parquets.append(parquet)
-    tallies = _tallies(work, parquet)
-    repeated = _loads_with_repeated_keys(work, parquet, sum(t.accepted for t in tallies.values()))
+    written = _written_rows(work, parquet)
+    result.written += sum(written.values())
+    repeated = _loads_with_repeated_keys(work, parquet, sum(written.values()))
     for candidate in candidates:
-        tally = tallies.get(candidate.file.load_id, _Tally(0, 0))
-        is_proved = tally.rejected == 0 and candidate.is_proved_by(tally.accepted)
-        if is_proved and candidate.file.load_id not in repeated:
-            result.rows[candidate.file.load_id] = tally.accepted
+        load_id = candidate.file.load_id
+        accepted = written.get(load_id, 0)
+        is_proved = aside.rows[load_id] == 0 and candidate.is_proved_by(accepted)
+        if is_proved and load_id not in repeated:
+            result.rows[load_id] = accepted
         elif partly := _partly_read(
-            work, fast, candidate, parquet, tally, candidate.file.load_id in repeated
+            work, fast, candidate, parquet, accepted, aside, load_id in repeated
         ):
             result.partly.append(partly)
         else:
@@ -143,15 +174,14 @@ def _read_layout(
 
 def _copy(work: Workspace, fast: FastFiles, candidates: Sequence[Candidate], parquet: Path) -> None:
     sql, layout = work.expressions, candidates[0].layout
-    # A filter would be pushed below the projection and evaluate every expression twice, so rows
-    # that break a rule are marked, in columns that all rows have.
     is_accepted = f"{sql.accepted()} AND {fast.is_plain(candidates[0])}"
-    load_id = f"CASE WHEN {is_accepted} THEN {LOAD_ID} ELSE ~{LOAD_ID} END"
-    extra = f"CASE WHEN {is_accepted} THEN {EXTRA} ELSE {fast.line(layout)} END"
+    # Small files are read again as a whole, so that nobody asks for their lines.
+    line = "NULL" if layout.is_merged else fast.line(layout)
     typed = sql.typed(fast.relation(candidates), fast.carried(layout))
     work.connection.execute(
-        f"COPY (SELECT {sql.stored(load_id, extra)} FROM ({typed})) "
-        f"TO {literal(str(parquet))} (FORMAT parquet)"
+        f"COPY (SELECT {sql.stored()} FROM (SELECT *, CASE WHEN {is_accepted} THEN TRUE "
+        f"ELSE {_SetAside.function}({LOAD_ID}, {line}) END AS is_kept FROM ({typed})) "
+        f"WHERE is_kept) TO {literal(str(parquet))} (FORMAT parquet)"
     )
     note_originals(work, typed)
 
@@ -160,12 +190,8 @@ def _scan_of(parquets: Sequence[Path]) -> str:
     return f"read_parquet([{', '.join(literal(str(parquet)) for parquet in parquets)}])"
 
 
-def _tallies(work: Workspace, parquet: Path) -> dict[int, _Tally]:
-    rows = work.rows(
-        "SELECT greatest(_load_id, ~_load_id), count(*) FILTER (_load_id >= 0), "
-        f"count(*) FILTER (_load_id < 0) FROM {_scan_of([parquet])} GROUP BY 1"
-    )
-    return {load_id: _Tally(accepted, rejected) for load_id, accepted, rejected in rows}
+def _written_rows(work: Workspace, parquet: Path) -> dict[int, int]:
+    return dict(work.rows(f"SELECT _load_id, count(*) FROM {_scan_of([parquet])} GROUP BY 1"))
 
 
 def _loads_with_repeated_keys(work: Workspace, parquet: Path, rows: int) -> frozenset[int]:
@@ -205,7 +231,8 @@ def _partly_read(
     fast: FastFiles,
     candidate: Candidate,
     parquet: Path,
-    tally: _Tally,
+    accepted: int,
+    aside: _SetAside,
     has_repeated_keys: bool,
 ) -> PartlyRead | None:
     """The lines in doubt of a large file, or None if it is better read exactly as a whole.
@@ -216,15 +243,14 @@ def _partly_read(
     file, scan = candidate.file, candidate.scan
     if candidate.layout.is_merged or scan is None or scan.has_quotes:
         return None
-    doubtful = _rejected_lines(work, parquet, file)
-    accepted = tally.accepted
+    rejected, doubtful = aside.rows[file.load_id], aside.lines[file.load_id]
+    is_sound = candidate.is_proved_by(accepted + rejected)
     if has_repeated_keys:
         doubtful |= _lines_of_repeated_keys(work, fast, candidate)
         accepted = _rows_with_keys_of_their_own(work, parquet, file)
     if len(doubtful) > _MOST_LINES_IN_DOUBT:
         return None
     end = b"\r" if scan.ends_with_crlf else b""
-    is_sound = candidate.is_proved_by(tally.accepted + tally.rejected)
     choice = LineChoice(
         texts=frozenset(line.encode() + end for line in doubtful),
         delimiter=fast.delimiter,
@@ -243,14 +269,6 @@ def _rows_with_keys_of_their_own(work: Workspace, parquet: Path, file: RawFile) 
         f"AND {_has_key_of_its_own(work)}"
     )
     return rows[0][0]
-
-
-def _rejected_lines(work: Workspace, parquet: Path, file: RawFile) -> set[str]:
-    lines = work.rows(
-        f"SELECT DISTINCT _extra FROM {_scan_of([parquet])} WHERE _load_id = {~file.load_id} "
-        f"LIMIT {_MOST_LINES_IN_DOUBT + 1}"
-    )
-    return {line for (line,) in lines}
 
 
 def _lines_of_repeated_keys(work: Workspace, fast: FastFiles, candidate: Candidate) -> set[str]:
