@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from itertools import batched
 from pathlib import Path
@@ -113,7 +113,10 @@ def measure_conform(folders: Sequence[Path], threads: int) -> Measure:
     """Conform the files of each folder, in batches of as many as a run plans, in this process."""
     # As in a worker, where the parent of the tasks has imported it.
     importlib.import_module("pandas")
-    contract, limits = load_catalog().source("fleet.sales"), replace(LIMITS, threads=threads)
+    contract, limits = (
+        load_catalog().source("fleet.sales"),
+        LIMITS.model_copy(update={"threads": threads}),
+    )
     batches = [
         [raw_file(path, number) for number, path in enumerate(paths)]
         for folder in folders
