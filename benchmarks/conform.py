@@ -109,6 +109,13 @@ def measure(rounds: int = 5, rows: int = 2_000_000, gigabytes: int = 0) -> list[
         return results
 
 
+def measure_beside_duckdb(rounds: int, rows: int) -> list[Result]:
+    """Only what has DuckDB as its peer."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-conform-") as folder:
+        cases = [case for case in _write_cases(Path(folder), rows) if case.peer.what == "duckdb"]
+        return [result for case in cases for result in _compare(case, rounds)]
+
+
 def measure_conform(folders: Sequence[Path], threads: int) -> Measure:
     """Conform the files of each folder, in batches of as many as a run plans, in this process."""
     # As in a worker, where the parent of the tasks has imported it.

@@ -82,7 +82,8 @@ def _parsing() -> Sequence[Result]:
 
 def _rows_a_second() -> Sequence[Result]:
     """Of ingest and of the simulator, beside DuckDB's bare copy of a file."""
-    conformed = [r for r in conform.measure(rounds=3, rows=600_000) if r.name.endswith("_by_cpu")]
+    measured = conform.measure_beside_duckdb(rounds=3, rows=600_000)
+    conformed = [r for r in measured if r.name.endswith("_by_cpu")]
     written = simulator.measure(rounds=1)
     masked = [r for r in masking.measure(rounds=3, rows=200_000) if r.name.endswith("_by_cpu")]
     speed = conformed[0].peer_value
