@@ -17,8 +17,8 @@ from include.transform.project import DbtProject
 
 # Of the processor, so a busy machine does not fail it. The first parse imports Cosmos and what it
 # brings, the second is what a dag-processor pays each time.
-FIRST_PARSE_CPU_SECONDS = 3.0
-PARSE_CPU_SECONDS = 1.0
+FIRST_PARSE_CPU_SECONDS = 1.5
+PARSE_CPU_SECONDS = 0.6
 
 VARIABLES = {
     Environment.DEV: {},
