@@ -1,4 +1,4 @@
-"""What a task costs that is started in a Python of its own: ``python -m benchmarks.new_interpreter``.
+"""A task that is started in a Python of its own: ``python -m benchmarks.new_interpreter``.
 
 Airflow 3 forks tasks from the process that starts them; containers (ECS, Kubernetes) start a new
 interpreter for each. Measured is what Airflow's task runner does before a task executes, in a new
