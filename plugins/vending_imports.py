@@ -14,7 +14,3 @@ from airflow.configuration import conf
 if not conf.getboolean("core", "lazy_load_plugins"):
     import airflow.providers.amazon.aws.hooks.base_aws  # noqa: F401
     import pandas  # noqa: F401
-
-    from include.task_preload import preload_listeners
-
-    preload_listeners()

@@ -33,7 +33,6 @@ from sqlalchemy.orm import configure_mappers
 
 from deploy.local.layout import REPOSITORY
 from deploy.local.metadata import put_in_order
-from include.task_preload import preload_listeners
 
 GO = b"go\n"
 GRACE_SECONDS = 2.0
@@ -194,7 +193,7 @@ def _api_server(tables: _Gate) -> None:
 
 def _scheduler(*, forgets: bool) -> None:
     _import_what_tasks_import(forgets=forgets)
-    preload_listeners()
+    _make_listeners()
     _airflow("scheduler", "--skip-serve-logs")
 
 
@@ -216,6 +215,16 @@ def _import_what_tasks_import(*, forgets: bool) -> None:
         for name in set(sys.modules) - before:
             if _is_of_this_repository(getattr(sys.modules[name], "__file__", None)):
                 del sys.modules[name]
+
+
+def _make_listeners() -> None:
+    """Load the plugins for the listeners of tasks, which each task would do for itself.
+
+    The Task SDK keeps its plugins apart from those of Airflow's core.
+    """
+    from airflow.sdk.listener import get_listener_manager
+
+    get_listener_manager()
 
 
 def _is_of_this_repository(file: str | None) -> bool:
