@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -27,6 +25,7 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.memory import peak_megabytes
+from benchmarks.processes import answer_of
 from benchmarks.results import Result, alone, compared, show
 from include.contracts import load_catalog
 from include.ingest.conform import conform_files
@@ -120,10 +119,8 @@ def measure_conform(folders: Sequence[Path], threads: int) -> Measure:
     """Conform the files of each folder, in batches of as many as a run plans, in this process."""
     # As in a worker, where the parent of the tasks has imported it.
     importlib.import_module("pandas")
-    contract, limits = (
-        load_catalog().source("fleet.sales"),
-        LIMITS.model_copy(update={"threads": threads}),
-    )
+    contract = load_catalog().source("fleet.sales")
+    limits = LIMITS.model_copy(update={"threads": threads})
     batches = [
         [raw_file(path, number) for number, path in enumerate(paths)]
         for folder in folders
@@ -218,12 +215,8 @@ def _resident(name: str, runs: Sequence[Measure]) -> Result:
 
 
 def _in_own_process(what: str, *paths: Path, threads: int = LIMITS.threads) -> Measure:
-    command = [sys.executable, "-m", "benchmarks.conform", "--measure", what]
-    command += ["--threads", str(threads), *map(str, paths)]
-    root = Path(__file__).resolve().parents[1]
-    done = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True)
-    # On a slow machine DuckDB draws a progress bar before.
-    return Measure(**json.loads(done.stdout.splitlines()[-1]))
+    options = ("--measure", what, "--threads", str(threads))
+    return Measure(**answer_of("benchmarks.conform", *options, *paths))
 
 
 def raw_file(path: Path, number: int) -> RawFile:

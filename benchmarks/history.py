@@ -11,9 +11,7 @@ long one in turn. Exits 1 if the day costs more than 1.2 times as much CPU after
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,11 +21,12 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks.one_day import PARTS
+from benchmarks.processes import answer_of, run_module
 from benchmarks.results import Result, compared, show
 from deploy.cloudflare.local_cloudflare import running_cloudflare
 from deploy.local.airflow_env import preparation_environment
 from deploy.local.edge import edge_environment
-from deploy.local.layout import REPOSITORY, Layout
+from deploy.local.layout import Layout
 from deploy.local.preparation import Data, Fleet, build_manifest, write_files
 
 TIMES = 10
@@ -54,8 +53,7 @@ class History:
 
     def _work(self, part: str) -> float:
         # In a process of its own, as a task is: dbt keeps the warehouse's file until its ends.
-        told = _run(self.environment, "benchmarks.one_day", part).splitlines()[-1]
-        return float(json.loads(told)[part])
+        return float(answer_of("benchmarks.one_day", part, environment=self.environment)[part])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,9 +95,9 @@ def _history(folder: Path, fleet: Fleet) -> Iterator[History]:
     layout = Layout(folder / "data", folder / "airflow")
     with running_cloudflare(folder / "cloudflare") as cloudflare:
         environment = {**preparation_environment(layout), **edge_environment(cloudflare)}
-        _run(environment, *build_manifest())
+        run_module(*build_manifest(), environment=environment)
         end = ["--end-date", LAST_DAY.isoformat()]
-        _run(environment, *write_files(layout, Data.FLEET, fleet), *end)
+        run_module(*write_files(layout, Data.FLEET, fleet), *end, environment=environment)
         last_day = layout.sources / "fleet" / LAST_DAY.isoformat()
         aside = last_day.rename(folder / last_day.name)
         history = History(layout, environment, folder / "before.duckdb")
@@ -107,16 +105,6 @@ def _history(folder: Path, fleet: Fleet) -> Iterator[History]:
         aside.rename(last_day)
         shutil.copyfile(layout.warehouse, history.before)
         yield history
-
-
-def _run(environment: Mapping[str, str], *arguments: str) -> str:
-    command = [sys.executable, "-m", *arguments]
-    done = subprocess.run(
-        command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise SystemExit(f"{' '.join(arguments)} failed: {done.stderr[-2000:]}")
-    return done.stdout
 
 
 if __name__ == "__main__":

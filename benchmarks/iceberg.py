@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,10 +20,10 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.memory import peak_megabytes
+from benchmarks.processes import answer_of
 from benchmarks.results import Result, alone, show
 from deploy.cloudflare.local_catalog import running_catalog
 from deploy.cloudflare.local_cloudflare import running_cloudflare
-from deploy.local.layout import REPOSITORY
 from include.cloudflare.access import CloudflareAccess, IcebergAccess
 from include.cloudflare.iceberg import IcebergCatalog, open_catalog
 from include.lake import DiskLake
@@ -147,9 +146,7 @@ def _opened(folder: Path, lake: DiskLake) -> Iterator[tuple[MartReader, IcebergC
 
 
 def _in_own_process(step: str, folder: Path) -> Measure:
-    command = [sys.executable, "-m", "benchmarks.iceberg", "--step", step, "--folder", str(folder)]
-    done = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True)
-    return Measure(**json.loads(done.stdout.splitlines()[-1]))
+    return Measure(**answer_of("benchmarks.iceberg", "--step", step, "--folder", folder))
 
 
 def _write_mart(folder: Path, rows: int) -> None:

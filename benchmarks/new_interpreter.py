@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,17 +19,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.nothing import NOTHING_OPERATOR
+from benchmarks.processes import answer_of
 from benchmarks.results import Result, alone, show
 from deploy.local.layout import REPOSITORY
 
 MOST_MORE_SECONDS = 0.25
-PLAIN = """from airflow.sdk import DAG, BaseOperator
+PLAIN = f"""from airflow.sdk import DAG, BaseOperator
 
 
-class Nothing(BaseOperator):
-    def execute(self, context):
-        return None
-
+{NOTHING_OPERATOR}
 
 with DAG("plain", schedule=None):
     Nothing(task_id="nothing")
@@ -69,16 +67,11 @@ def measure(rounds: int = 5) -> list[Result]:
 
 
 def _seconds(task: Task, environment: dict[str, str]) -> float:
-    command = [sys.executable, "-m", "benchmarks.new_interpreter", "--parse"]
-    done = subprocess.run(
-        [*command, str(task.file), task.dag_id, task.task_id],
-        cwd=REPOSITORY,
-        env=environment,
-        check=True,
-        capture_output=True,
-        text=True,
+    named = (task.file, task.dag_id, task.task_id)
+    seconds: float = answer_of(
+        "benchmarks.new_interpreter", "--parse", *named, environment=environment
     )
-    return json.loads(done.stdout.splitlines()[-1])
+    return seconds
 
 
 def _parse(task: Task) -> float:

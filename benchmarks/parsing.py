@@ -12,7 +12,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +19,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks.nothing import NOTHING_OPERATOR
+from benchmarks.processes import answer_of
 from benchmarks.results import Result, compared, show
 from deploy.local.layout import REPOSITORY
 
@@ -28,7 +29,7 @@ MODELS = 500
 MOST_RATIO_OF_LARGE = 2.0
 DAGS = REPOSITORY / "dags"
 
-_PLAIN = """from airflow.sdk import DAG, BaseOperator, task
+_PLAIN = f"""from airflow.sdk import DAG, BaseOperator, task
 
 
 @task
@@ -36,10 +37,7 @@ def unused():
     pass
 
 
-class Nothing(BaseOperator):
-    def execute(self, context):
-        return None
-
+{NOTHING_OPERATOR}
 
 with DAG("plain", schedule=None) as dag:
 """
@@ -79,10 +77,8 @@ def measure(rounds: int = 5, names: Sequence[str] = ()) -> list[Result]:
 
     In a process of its own: whatever its caller has imported a parse would find there already.
     """
-    command = [sys.executable, "-m", "benchmarks.parsing", *names]
-    command += ["--as-json", "--rounds", str(rounds)]
-    done = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True)
-    return [Result(**fields) for fields in json.loads(done.stdout.splitlines()[-1])]
+    answer = answer_of("benchmarks.parsing", *names, "--as-json", "--rounds", str(rounds))
+    return [Result.of(record) for record in answer]
 
 
 def _measure_here(rounds: int, names: Collection[str]) -> list[Result]:

@@ -13,18 +13,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.nothing import NOTHING_OPERATOR
 from include.settings import current_settings
 
 NOTHING, LOCAL, WATCHER = "nothing", "cosmos_local", "cosmos_watcher"
 
-_NOTHING_HEAD = """from airflow.providers.standard.operators.empty import EmptyOperator
+_NOTHING_HEAD = f"""from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, BaseOperator
 
 
-class Nothing(BaseOperator):
-    def execute(self, context):
-        return None
-
+{NOTHING_OPERATOR}
 
 dag = DAG("nothing", schedule=None)
 """

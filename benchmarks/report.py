@@ -12,7 +12,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -55,7 +55,8 @@ def read(root: Path = ROOT) -> list[Kept]:
     """The kept rows; none if nothing was measured yet."""
     if not (root / RESULTS).exists():
         return []
-    return [_kept(row) for row in json.loads((root / RESULTS).read_text("utf-8"))]
+    records = json.loads((root / RESULTS).read_text("utf-8"))
+    return [Kept(Result.of(record), record["commit"], record["day"]) for record in records]
 
 
 def write(rows: Sequence[Kept], root: Path = ROOT) -> None:
@@ -87,13 +88,6 @@ def transform_bars(results: dict[str, Result]) -> list[Bar]:
     return [Bar(name, seconds) for name, seconds in named if seconds is not None]
 
 
-def _kept(row: dict[str, object]) -> Kept:
-    names = {field.name for field in fields(Result)}
-    values = {name: value for name, value in row.items() if name in names}
-    runs = tuple(row["runs"])  # type: ignore[arg-type]
-    return Kept(Result(**values | {"runs": runs}), str(row["commit"]), str(row["day"]))  # type: ignore[arg-type]
-
-
 def _page(rows: Sequence[Kept]) -> list[str]:
     versions = ", ".join(f"{name} {version(name)}" for name in _VERSIONS)
     head, line, *cells = table([kept.result for kept in rows])
@@ -105,7 +99,7 @@ def _page(rows: Sequence[Kept]) -> list[str]:
         "",
         f"Written by `make bench` on {os.cpu_count()} cores ({processor()}), Python "
         f"{platform.python_version()}, {versions}. What each row compares is in "
-        "[README.md](README.md); min and max are of at least as many runs as it says there.",
+        "[README.md](README.md); each run's value is in results.json.",
         "",
         f"{head} day | commit |",
         f"{line} --- | --- |",
@@ -120,10 +114,8 @@ def _shown_in(text: str, results: Iterable[Result]) -> str:
     for result in results:
         if result.target is not None:
             figures = (number(result.value), result.unit, number(result.ratio))
-            reached = "yes" if result.is_reached else "no"
-            lines.append(
-                f"| {' | '.join((result.name, *figures, number(result.target), reached))} |"
-            )
+            cells = (result.name, *figures, number(result.target), result.verdict)
+            lines.append(f"| {' | '.join(cells)} |")
     block = "\n".join((BEGIN, "", *lines, "", END))
     return re.sub(f"{BEGIN}.*{END}", lambda _: block, text, flags=re.DOTALL)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 # Of these, more is better; of all others, less.
 _RATES = frozenset({"rows/s", "requests/s"})
@@ -29,12 +30,25 @@ class Result:
     target: float | None = None
     runs: tuple[float, ...] = ()
 
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Result:
+        """The result of what JSON keeps of it; what else stands there is passed over."""
+        values = {field.name: record[field.name] for field in fields(cls)}
+        return cls(**values | {"runs": tuple(values["runs"])})
+
     @property
     def is_reached(self) -> bool:
         if self.target is None:
             return True
         measured = self.value if self.ratio is None else self.ratio
         return measured >= self.target if self.more_is_better else measured <= self.target
+
+    @property
+    def verdict(self) -> str:
+        """As the tables show it; empty where nothing is to be reached."""
+        if self.target is None:
+            return ""
+        return "yes" if self.is_reached else "no"
 
     @property
     def more_is_better(self) -> bool:
@@ -90,7 +104,7 @@ def table(results: Sequence[Result]) -> list[str]:
             number(result.peer_value),
             number(result.ratio),
             number(result.target),
-            "" if result.target is None else ("yes" if result.is_reached else "no"),
+            result.verdict,
         )
         lines.append(f"| {' | '.join(cells)} |")
     return lines

@@ -7,15 +7,13 @@ rows of sales a second of processor time.
 from __future__ import annotations
 
 import argparse
-import resource
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.processes import children_cpu_seconds, run_module
 from benchmarks.results import Result, alone, show
-from deploy.local.layout import REPOSITORY
 
 LEAST_ROWS_A_SECOND = 1_000_000
 MACHINES, DAYS, MACHINES_PER_FILE = 400, 365, 100
@@ -38,11 +36,9 @@ def _rows_a_second() -> float:
         size = {"--machines": MACHINES, "--days": DAYS, "--machines-per-file": MACHINES_PER_FILE}
         options = [part for option in size.items() for part in map(str, option)]
         places = ["--out", str(folder / "sources"), "--state", str(folder / "state.json")]
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        command = [sys.executable, "-m", "simulator", "write", *places, *options]
-        subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+        before = children_cpu_seconds()
+        run_module("simulator", "write", *places, *options)
+        seconds = children_cpu_seconds() - before
         files = (folder / "sources").rglob("sales_*.csv")
         return sum(path.read_bytes().count(b"\n") - 1 for path in files) / seconds
 

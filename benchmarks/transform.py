@@ -31,6 +31,7 @@ import duckdb
 import psutil
 
 from benchmarks.peers import LOCAL, NOTHING, WATCHER
+from benchmarks.processes import children_cpu_seconds
 from benchmarks.results import Result, alone, compared, show
 from deploy.local.airflow_api import AirflowApi, DagRun
 from deploy.local.airflow_env import preparation_environment
@@ -212,11 +213,9 @@ def _measure_build(bench: Bench) -> Measure:
     with tempfile.TemporaryDirectory() as target:
         # dbt's own parse cache is void for a warehouse at another path: filled for this one.
         _dbt(bench, target, "parse")
-        started, before = time.perf_counter(), psutil.Process().cpu_times()
+        started, before = time.perf_counter(), children_cpu_seconds()
         _dbt(bench, target, "build", *NO_UNIT_TESTS)
-        seconds, after = time.perf_counter() - started, psutil.Process().cpu_times()
-    user = after.children_user - before.children_user
-    return Measure(seconds, user + after.children_system - before.children_system)
+        return Measure(time.perf_counter() - started, children_cpu_seconds() - before)
 
 
 def _dbt(bench: Bench, target: str, command: str, *arguments: str) -> None:

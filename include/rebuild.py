@@ -19,7 +19,7 @@ from pathlib import Path
 from include.ingest import steps
 from include.ingest.plan import RunSummary
 from include.ingest.runs import IngestRun
-from include.ingest.steps import IngestError
+from include.ingest.steps import Discover, IngestError
 from include.ingest.verify import VerificationError
 from include.lake import LakeError, open_lake
 from include.settings import DuckDBSettings, Settings, current_settings
@@ -67,9 +67,7 @@ def rebuild_raw(settings: Settings) -> list[RunSummary]:
     ]
 
 
-def _ingest(
-    run: IngestRun, settings: Settings, discover: Callable[[IngestRun, Settings], list[list[str]]]
-) -> RunSummary:
+def _ingest(run: IngestRun, settings: Settings, discover: Discover) -> RunSummary:
     # The Parquet that the warehouse of before names is not swept before it is replaced.
     summary = steps.ingest(run, settings, discover, sweeps=False)
     if summary is None:

@@ -42,6 +42,9 @@ from include.warehouse import (
     open_warehouse,
 )
 
+# Plans what a run takes; returns the keys of the batches of each conform task.
+Discover = Callable[[IngestRun, Settings], list[list[str]]]
+
 log = logging.getLogger(__name__)
 
 _NAMES_SHOWN = 5
@@ -158,7 +161,7 @@ def verify_run(run: IngestRun, settings: Settings) -> RunSummary | None:
 def ingest(
     run: IngestRun,
     settings: Settings,
-    discover: Callable[[IngestRun, Settings], list[list[str]]],
+    discover: Discover,
     *,
     sweeps: bool = True,
 ) -> RunSummary | None:

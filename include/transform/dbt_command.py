@@ -9,12 +9,10 @@ from typing import Any
 
 from include.settings import set_variables
 from include.transform.project import DbtProject
+from include.transform.verdicts import Outcome, status_outcome
 
 PARSE = "parse"
 LIST = "list"
-
-# The states of a node after which nothing is left to do.
-PASSED = frozenset({"success", "pass", "warn", "no-op"})
 
 EventCallback = Callable[[Any], None]
 
@@ -60,7 +58,11 @@ def build_all(project: DbtProject) -> list[str]:
     """
     with tempfile.TemporaryDirectory() as folder:
         results = run_dbt(project, "build", NO_UNIT_TESTS, target_path=Path(folder))
-    return [result.node.unique_id for result in results if str(result.status) not in PASSED]
+    return [
+        result.node.unique_id
+        for result in results
+        if status_outcome(result.status) is not Outcome.PASSED
+    ]
 
 
 def _options(project: DbtProject, command: str, target_path: Path) -> Iterable[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,9 @@ import httpx
 import pytest
 
 from deploy.cloudflare.local_cloudflare import is_installed
+from tests.e2e.local_platform import RUN_SECONDS, LocalPlatform
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 FLEET = ("--machines", "5", "--days", "21", "--seed", "11", "--end-date", "2026-10-31")
-RUN_SECONDS = 600
 
 pytestmark = [
     pytest.mark.slow,
@@ -45,51 +43,25 @@ class Round:
     mart: list[Sale]
 
 
-@dataclass(frozen=True)
-class Platform:
-    """Everything below one temporary folder."""
-
-    root: Path
-
-    @property
-    def data(self) -> Path:
-        return self.root / "data"
-
-    def simulate(self, command: str, *arguments: str) -> None:
-        state = ("--state", str(self.data / "simulator.json"))
-        out = ("--out", str(self.data / "sources"))
-        _command("simulator", command, *state, *out, *arguments)
-
-    def run(self) -> Round:
-        output = self.local("run", "--publish", "local")
-        command = next(line.strip() for line in output.splitlines() if "curl -H" in line)
-        _, _, header, url = shlex.split(command)
-        answered = subprocess.run(
-            [*shlex.split(command), "--fail", "--silent"],
-            capture_output=True, text=True, timeout=60, check=True,
-        )  # fmt: skip
-        return Round(output, json.loads(answered.stdout), _sales_of(header, url), self._sales())
-
-    def local(self, command: str, *arguments: str) -> str:
-        homes = ("--data-dir", str(self.data), "--airflow-home", str(self.root / "airflow"))
-        return _command("deploy.local", command, *arguments, *homes)
-
-    def _sales(self) -> list[Sale]:
-        with duckdb.connect(str(self.data / "dbt_dev.duckdb"), read_only=True) as warehouse:
-            return warehouse.execute(
-                "SELECT business_date::VARCHAR, source, machine_id, currency, "
-                "(100 * revenue)::BIGINT, units_sold::BIGINT FROM marts.fct_daily_machine_sales "
-                "ORDER BY ALL"
-            ).fetchall()
-
-
-def _command(module: str, *arguments: str) -> str:
-    completed = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=RUN_SECONDS, check=False,
+def _publish(platform: LocalPlatform) -> Round:
+    output = platform.local("run", "--publish", "local")
+    command = next(line.strip() for line in output.splitlines() if "curl -H" in line)
+    _, _, header, url = shlex.split(command)
+    answered = subprocess.run(
+        [*shlex.split(command), "--fail", "--silent"],
+        capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
-    assert completed.returncode == 0, completed.stdout + completed.stderr
-    return completed.stdout
+    mart = _sales_of_the_mart(platform.layout.warehouse)
+    return Round(output, json.loads(answered.stdout), _sales_of(header, url), mart)
+
+
+def _sales_of_the_mart(path: Path) -> list[Sale]:
+    with duckdb.connect(str(path), read_only=True) as warehouse:
+        return warehouse.execute(
+            "SELECT business_date::VARCHAR, source, machine_id, currency, "
+            "(100 * revenue)::BIGINT, units_sold::BIGINT FROM marts.fct_daily_machine_sales "
+            "ORDER BY ALL"
+        ).fetchall()
 
 
 def _sales_of(header: str, url: str) -> list[Sale]:
@@ -112,17 +84,16 @@ def _sales_of(header: str, url: str) -> list[Sale]:
 @pytest.fixture(scope="module")
 def rounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Round, Round]]:
     """The first run, and one after a day that came late."""
-    platform = Platform(tmp_path_factory.mktemp("publish-local"))
-    platform.simulate("write", "--faults", "all", *FLEET)
+    platform = LocalPlatform(tmp_path_factory.mktemp("publish-local"))
+    platform.simulate_sources("write", "--faults", "all", *FLEET)
     try:
-        first = platform.run()
-        platform.simulate("deliver", "late")
-        yield first, platform.run()
+        first = _publish(platform)
+        platform.simulate_sources("deliver", "late")
+        yield first, _publish(platform)
     finally:
         ended = platform.local("down")
     assert "All is stopped." in ended
-    processes = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    assert str(platform.root) not in processes.stdout
+    assert not platform.is_running()
 
 
 def test_the_printed_curl_answers_with_a_row_of_the_mart(rounds: tuple[Round, Round]) -> None:

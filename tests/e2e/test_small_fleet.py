@@ -7,9 +7,6 @@ arrives later (a late day, a corrected file, a copy, a changed master), the thir
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +18,13 @@ import pytest
 from deploy.cloudflare.local_cloudflare import is_installed
 from tests.cloudflare.conftest import require_installed
 from tests.e2e.lineage import Lineage
+from tests.e2e.local_platform import RUN_SECONDS, LocalPlatform
 from tests.oracle.marts import differences, read_figures
 from tests.oracle.oracle import compute
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 # Three pages of telemetry: broken items on the first, the second malformed, one behind it.
 FLEET = ("--machines", "20", "--days", "21", "--seed", "11", "--end-date", "2026-10-31")
 LATER = ("late", "corrected", "duplicate", "master-change")
-RUN_SECONDS = 600
 PAGE_ITEMS = 1000
 
 Rows = dict[str, tuple[int, int]]
@@ -46,71 +42,41 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Platform:
-    """Everything below one temporary folder."""
-
-    root: Path
-
-    @property
-    def data(self) -> Path:
-        return self.root / "data"
-
-    @property
-    def warehouse(self) -> Path:
-        return self.data / "dbt_dev.duckdb"
-
-    def simulate(self, command: str, *arguments: str) -> str:
-        """The output of the simulator's command on this platform's state."""
-        state = ("--state", str(self.data / "simulator.json"))
-        return _output("simulator", command, *state, *arguments)
+class Platform(LocalPlatform):
+    """Whose vendor API has faults, and whose warehouse can be asked."""
 
     @property
     def events(self) -> Path:
         return self.root / "events.jsonl"
 
-    def run(self) -> Run:
+    def run(self, *options: str, **variables: str) -> Run:
         """What `make run` does, with faults in the vendor API."""
-        return self._run()
+        completed = self.try_local("run", "--api-faults", "all", *options, **variables)
+        output = completed.stdout + completed.stderr
+        assert self.layout.run_summary.is_file(), output
+        return Run(
+            completed.returncode,
+            output,
+            json.loads(self.layout.run_summary.read_text(encoding="utf-8")),
+            self._contents(),
+            self.value("SELECT count(*) FROM ops.load_history"),
+        )
 
     def run_seen(self) -> Run:
         """The same, with lineage in a file and, if it is installed, a Cloudflare to publish to."""
         publish = ("--publish", "local") if is_installed() else ()
         try:
-            return self._run(
+            return self.run(
                 *publish,
                 OPENLINEAGE__TRANSPORT__TYPE="file",
                 OPENLINEAGE__TRANSPORT__LOG_FILE_PATH=str(self.events),
                 OPENLINEAGE__TRANSPORT__APPEND="true",
             )
         finally:
-            _output("deploy.local", "down", *self._folders)
-
-    @property
-    def _folders(self) -> tuple[str, ...]:
-        return ("--data-dir", str(self.data), "--airflow-home", str(self.root / "airflow"))
-
-    def _run(self, *options: str, **variables: str) -> Run:
-        completed = subprocess.run(
-            [
-                sys.executable, "-m", "deploy.local", "run", "--api-faults", "all",
-                *options, *self._folders,
-            ],
-            cwd=REPOSITORY, env=os.environ | variables,
-            capture_output=True, text=True, timeout=RUN_SECONDS, check=False,
-        )  # fmt: skip
-        output = completed.stdout + completed.stderr
-        summary = self.data / "run-summary.json"
-        assert summary.is_file(), output
-        return Run(
-            completed.returncode,
-            output,
-            json.loads(summary.read_text(encoding="utf-8")),
-            self._contents(),
-            self.value("SELECT count(*) FROM ops.load_history"),
-        )
+            self.local("down")
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        with duckdb.connect(str(self.warehouse), read_only=True) as warehouse:
+        with duckdb.connect(str(self.layout.warehouse), read_only=True) as warehouse:
             return warehouse.execute(query).fetchall()
 
     def value(self, query: str) -> Any:
@@ -128,15 +94,6 @@ class Platform:
         }
 
 
-def _output(module: str, *arguments: str) -> str:
-    completed = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert completed.returncode == 0, completed.stderr
-    return completed.stdout
-
-
 @dataclass(frozen=True)
 class Story:
     """The platform after its three runs, and what the simulator says that it injected."""
@@ -152,12 +109,12 @@ class Story:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     platform = Platform(tmp_path_factory.mktemp("platform"))
-    sources = platform.data / "sources"
-    platform.simulate("write", "--out", str(sources), "--faults", "all", *FLEET)
+    sources = platform.layout.sources
+    platform.simulate_sources("write", "--faults", "all", *FLEET)
     first = platform.run_seen()
-    first_differences = differences(compute(sources), read_figures(platform.warehouse))
+    first_differences = differences(compute(sources), read_figures(platform.layout.warehouse))
     for phase in LATER:
-        platform.simulate("deliver", "--out", str(sources), phase)
+        platform.simulate_sources("deliver", phase)
     return Story(
         platform=platform,
         expected=json.loads(platform.simulate("expect", "--api-faults", "all")),
@@ -254,10 +211,10 @@ def test_the_marts_equal_the_oracle_after_the_faulty_delivery(story: Story) -> N
 
 
 def test_the_marts_equal_the_oracle_after_late_corrected_and_copied_files(story: Story) -> None:
-    expected = compute(story.platform.data / "sources")
+    expected = compute(story.platform.layout.sources)
     assert expected.sales
     assert expected.stock_outs
-    assert differences(expected, read_figures(story.platform.warehouse)) == []
+    assert differences(expected, read_figures(story.platform.layout.warehouse)) == []
 
 
 def test_a_corrected_file_retires_the_version_before_it(story: Story) -> None:
@@ -279,7 +236,7 @@ def test_a_sale_of_a_machine_that_no_master_knows_is_kept(story: Story) -> None:
 
 
 def test_personal_fields_reach_neither_the_warehouse_nor_quarantine(story: Story) -> None:
-    staff = (story.platform.data / "sources").rglob("staff.csv")
+    staff = (story.platform.layout.sources).rglob("staff.csv")
     lines = [line for file in staff for line in file.read_text(encoding="utf-8").splitlines()[1:]]
     personal = {value for line in lines for value in line.split(",")[1:4]}
     assert personal
@@ -313,7 +270,7 @@ def test_a_column_in_d1_is_followed_back_to_the_raw_files(story: Story) -> None:
     )
     assert loaded
     assert lineage.files((namespace, name)) == {
-        str(story.platform.data / location) for (location,) in loaded
+        str(story.platform.layout.data / location) for (location,) in loaded
     }
 
 
@@ -335,5 +292,4 @@ def test_the_tasks_that_follow_the_build_tell_no_lineage(story: Story) -> None:
 
 
 def test_nothing_is_left_running(story: Story) -> None:
-    processes = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    assert str(story.platform.root) not in processes.stdout
+    assert not story.platform.is_running()

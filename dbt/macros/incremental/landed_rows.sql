@@ -1,7 +1,8 @@
 {#
   The CTEs with which a model that resolves landed rows begins: current_loads (of the dataset, in
-  the order in which they landed), this_run (the ledger's sequence that the model will have seen)
-  and one with the rows of current loads, their loaded_seq and landing_order.
+  the order in which they landed), this_run (the ledger's sequence that the model will have seen),
+  one with the rows of current loads, their loaded_seq and landing_order, and in an incremental run
+  retired_loads (those that the model's last run still knew as current).
   Usage: with {{ landed_rows(ref('stg_vending__sales'), 'sales', name='landed_lines') }} …
   Trap: join int_loads and never trust raw alone: a load that commits while dbt runs is already in
   raw and not yet in this run's ledger.
@@ -34,4 +35,13 @@ this_run as (
     inner join current_loads on staged._load_id = current_loads.load_id
 
 ),
+{%- if is_incremental() %}
+
+retired_loads as (
+
+    select load_id from {{ ref('int_loads') }}
+    where retired_seq > {{ ledger_watermark() }}
+
+),
+{%- endif %}
 {%- endmacro %}

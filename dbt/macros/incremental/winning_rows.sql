@@ -12,13 +12,6 @@
 with {{ landed_rows(staging_model, dataset) }}
 
 {% if is_incremental() -%}
-retired_loads as (
-
-    select load_id from {{ ref('int_loads') }}
-    where retired_seq > {{ ledger_watermark() }}
-
-),
-
 touched_keys as (
 
     select {{ key_list }} from landed_rows

@@ -29,13 +29,6 @@ arrived_lines as (
 
 ),
 
-retired_loads as (
-
-    select load_id from {{ ref('int_loads') }}
-    where retired_seq > {{ ledger_watermark() }}
-
-),
-
 departed_lines as (
 
     select stored_lines.*
