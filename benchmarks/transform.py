@@ -109,9 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return show(measure(options.rounds, fleet, with_cosmos=options.cosmos))
 
 
-def measure(
-    rounds: int = 5, fleet: Fleet = FLEET, *, with_cosmos: bool = False
-) -> list[Result]:
+def measure(rounds: int = 5, fleet: Fleet = FLEET, *, with_cosmos: bool = False) -> list[Result]:
     """Raises SystemExit if a mart of the DAG differs from that of the bare build."""
     with (
         tempfile.TemporaryDirectory(prefix="benchmark-transform-") as folder,
