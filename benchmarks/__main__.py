@@ -31,7 +31,8 @@ from benchmarks.report import keep
 from benchmarks.results import Result, show
 
 BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
-    "transform": lambda: transform.measure(with_cosmos=True),
+    "transform": transform.measure,
+    "cosmos": transform.measure_cosmos,
     "new_interpreter": new_interpreter.measure,
     "parsing": parsing.measure,
     "local_run": local_run.measure,

@@ -44,7 +44,10 @@ dag = DbtDag(
     ),
     execution_config=ExecutionConfig(execution_mode=ExecutionMode.{mode}),
     render_config=RenderConfig(
-        load_method=LoadMode.DBT_MANIFEST, exclude=["resource_type:exposure"]
+        load_method=LoadMode.DBT_MANIFEST,
+        exclude=["resource_type:exposure"],
+        # A test of several models would otherwise fail before the last of them is built.
+        should_detach_multiple_parents_tests=True,
     ),
     default_args={{"retries": 2}},
     operator_args={operator_args!r},
