@@ -5,9 +5,9 @@
 All start from the same warehouse, as ingest left it, with the same manifest, parse cache and
 threads: `dbt build` without unit tests in a process of its own; the DAG in a real Airflow, from the
 trigger to the end of its run, with every model and test as a task; a DAG of the same shape whose
-tasks do nothing. In turn, so that what else the machine does meets all of them. With --cosmos instead
-once through each of Cosmos's own modes, which takes ten minutes. Exits 1 if a target is missed or
-a mart differs.
+tasks do nothing. In turn, so that what else the machine does meets all of them. With --cosmos
+instead once through each of Cosmos's own modes, which takes ten minutes. Exits 1 if a target is
+missed or a mart differs.
 """
 
 from __future__ import annotations
