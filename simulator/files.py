@@ -10,13 +10,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 import numpy as np
 
 from simulator.catalogue import PAYMENT_METHODS, PRODUCTS
 from simulator.clock import SECONDS_PER_DAY, UTC_OFFSET
 from simulator.fleet import Fleet, Machine
-from simulator.history import Kind, MachineHistory
+from simulator.history import Kind, MachineHistory, Transactions
+from simulator.stock import MOST_UNITS
 
 SALES_HEADER = (
     b"machine_id,transaction_id,slot_number,product_id,sold_at,quantity,unit_price,amount,"
@@ -40,12 +42,7 @@ _NOTES = np.array(
     ]
 )
 _VISITS_PER_NOTE = 7
-_PAYMENT_AND_KIND = np.array(
-    [
-        [f"{method.payment_method_code},{kind.name.lower()},".encode() for kind in Kind]
-        for method in PAYMENT_METHODS
-    ]
-)
+_SIGN_OF_AMOUNT = {Kind.SALE: 1, Kind.REFUND: -1, Kind.VOID: 0}
 _PRODUCT_IDS = [product.product_id.encode() for product in PRODUCTS]
 
 
@@ -114,21 +111,14 @@ def _joined(parts: Iterator[Iterator[tuple[int, bytes]]]) -> Iterator[tuple[int,
 def _sales(fleet: Fleet, history: MachineHistory) -> Iterator[tuple[int, bytes]]:
     machine, rows = history.machine, history.transactions
     day, second = np.divmod(rows.second, SECONDS_PER_DAY)
-    slots = [
-        b",%d,%s," % (number, _PRODUCT_IDS[product])
-        for number, product in enumerate(machine.slot_products, start=1)
-    ]
     lines = _Lines(
         day.size,
         np.array([f"{machine.machine_id},T".encode()]),
-        *_eight_digits(np.arange(1, day.size + 1)),
-        np.array(slots)[rows.slot],
-        _date_texts(fleet)[day],
+        *_eight_digits(np.arange(1, day.size + 1, dtype=np.int32)),
+        _slot_texts(machine)[rows.slot],
+        _date_texts(fleet.dates)[day],
         _CLOCK[second],
-        _integers(rows.quantity),
-        _integers(rows.unit_price),
-        _integers(rows.amount),
-        _PAYMENT_AND_KIND[rows.payment, rows.kind],
+        _measures(fleet, rows),
         _references(rows.original),
     )
     bounds = np.searchsorted(day, np.arange(fleet.state.days + 1)).tolist()
@@ -140,24 +130,20 @@ def _replenishments(fleet: Fleet, history: MachineHistory) -> Iterator[tuple[int
     machine, visits = history.machine, history.visits
     count, slot_count = visits.after.shape
     day, second = np.divmod(visits.second, SECONDS_PER_DAY)
-    staff = [b"%s," % fleet.route_on(machine, number).staff_id.encode() for number in day.tolist()]
-    slots = [
-        b",%d,%s," % (number, _PRODUCT_IDS[product])
-        for number, product in enumerate(machine.slot_products, start=1)
-    ]
+    staff = np.array([b"%s," % route.staff_id.encode() for route in fleet.routes])
     high, low = _eight_digits(np.arange(1, count + 1))
     lines = _Lines(
         count * slot_count,
         np.array([f"{machine.machine_id},R".encode()]),
         np.repeat(high, slot_count),
         np.repeat(low, slot_count),
-        np.tile(np.array(slots), count),
-        np.repeat(_date_texts(fleet)[day], slot_count),
+        np.tile(_slot_texts(machine), count),
+        np.repeat(_date_texts(fleet.dates)[day], slot_count),
         np.repeat(_CLOCK[second], slot_count),
         _integers(visits.added.ravel()),
         _integers(visits.removed.ravel()),
         _integers(visits.after.ravel()),
-        np.repeat(np.array(staff), slot_count),
+        np.repeat(staff[fleet.route_numbers(machine, day)], slot_count),
         _notes(machine, count, slot_count),
     )
     for visit, number in enumerate(day.tolist()):
@@ -186,6 +172,51 @@ class _Lines:
         return self._rows[start:stop].tobytes().translate(None, b"\0")
 
 
+def _slot_texts(machine: Machine) -> np.ndarray:
+    """Number and product of each slot, shape (slots,)."""
+    return np.array(
+        [
+            b",%d,%s," % (number, _PRODUCT_IDS[product])
+            for number, product in enumerate(machine.slot_products, start=1)
+        ]
+    )
+
+
+def _measures(fleet: Fleet, rows: Transactions) -> np.ndarray:
+    """Quantity, unit price, amount, payment method and type: few ways for all five together."""
+    prices = fleet.distinct_prices
+    place_of_price = np.zeros(prices[-1] + 1, np.int32)
+    place_of_price[np.array(prices)] = np.arange(len(prices))
+    code = place_of_price[rows.unit_price]
+    for size, part in (
+        (MOST_UNITS + 1, rows.quantity),
+        (len(PAYMENT_METHODS), rows.payment),
+        (len(Kind), rows.kind),
+    ):
+        code = code * size + part
+    return _measure_texts(prices)[code]
+
+
+@lru_cache(maxsize=8)
+def _measure_texts(prices: tuple[int, ...]) -> np.ndarray:
+    return np.array(
+        [
+            b"%d,%d,%d,%s,%s,"
+            % (
+                quantity,
+                price,
+                _SIGN_OF_AMOUNT[kind] * quantity * price,
+                method.payment_method_code.encode(),
+                kind.name.lower().encode(),
+            )
+            for price in prices
+            for quantity in range(MOST_UNITS + 1)
+            for method in PAYMENT_METHODS
+            for kind in Kind
+        ]
+    )
+
+
 def _eight_digits(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """With leading zeros, in two columns."""
     high, low = np.divmod(numbers, _FOUR_DIGITS.size)
@@ -200,8 +231,9 @@ def _references(numbers: np.ndarray) -> np.ndarray:
     return texts
 
 
-def _date_texts(fleet: Fleet) -> np.ndarray:
-    return np.array([f"{day}".encode() for day in fleet.dates])
+@lru_cache(maxsize=8)
+def _date_texts(dates: tuple[date, ...]) -> np.ndarray:
+    return np.array([f"{day}".encode() for day in dates])
 
 
 def _integers(values: np.ndarray) -> np.ndarray:

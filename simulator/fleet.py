@@ -131,6 +131,11 @@ class Fleet:
         return prices
 
     @cached_property
+    def distinct_prices(self) -> tuple[int, ...]:
+        """Every list price in yen of the history, ascending."""
+        return tuple(np.unique(self.prices).tolist())
+
+    @cached_property
     def routes(self) -> tuple[Route, ...]:
         """Two rounds a prefecture."""
         return tuple(
@@ -138,8 +143,9 @@ class Fleet:
             for number in range(2 * len(PREFECTURES))
         )
 
-    def route_on(self, machine: Machine, day: int) -> Route:
-        return self.routes[2 * machine.placement_on(day).prefecture_index + machine.index % 2]
+    def route_numbers(self, machine: Machine, days: np.ndarray) -> np.ndarray:
+        """Index into `routes` for each of `days`."""
+        return 2 * machine.prefectures(days) + machine.index % 2
 
     def visit_times(self, machine: Machine) -> np.ndarray:
         """Seconds of the machine's visits, at most one a day; the first is its installation."""
@@ -148,8 +154,8 @@ class Fleet:
         minute = random.integers(7 * 60, 16 * 60) + random.integers(-20, 21, days.size)
         is_skipped = random.random(days.size) < 0.06
         install = machine.installed_day * SECONDS_PER_DAY + int(random.integers(300, 390)) * 60
-        route = 2 * machine.prefectures(days) + machine.index % 2
         weekday = (self.state.first_day.weekday() + days) % 7
+        route = self.route_numbers(machine, days)
         is_visited = self._route_calendar[route, weekday] & (days > machine.installed_day)
         rounds = days * SECONDS_PER_DAY + minute * 60
         return np.append(install, rounds[is_visited & ~is_skipped])

@@ -17,9 +17,6 @@ class Kind(IntEnum):
     VOID = 2
 
 
-_SIGN = np.array([1, -1, 0])  # of an amount, by kind
-
-
 @dataclass(frozen=True)
 class Transactions:
     """One entry a row of the sales files, in order of time.
@@ -32,7 +29,6 @@ class Transactions:
     slot: np.ndarray  # from 0
     quantity: np.ndarray
     unit_price: np.ndarray
-    amount: np.ndarray
     payment: np.ndarray
     kind: np.ndarray
     original: np.ndarray
@@ -96,23 +92,30 @@ def _transactions(purchases: _Purchases) -> Transactions:
     order = np.argsort(second, kind="stable")
     original = np.concatenate([refunded, voided])[order]
     positions = np.searchsorted(purchases.second, second[order], side="right")
-    later = np.repeat([Kind.REFUND, Kind.VOID], [refunded.size, voided.size]).astype(np.int8)
-    kind = np.insert(np.zeros(purchases.second.size, np.int8), positions, later[order])
+    # The purchase that each row is, or that it takes back.
+    purchase = np.insert(np.arange(purchases.second.size, dtype=np.int32), positions, original)
+    later = positions + np.arange(positions.size)
+
+    kind = np.zeros(purchase.size, np.int8)
+    kind[later] = np.repeat([Kind.REFUND, Kind.VOID], [refunded.size, voided.size])[order]
     number = np.flatnonzero(kind == Kind.SALE) + 1
-
-    def woven(of_sales: np.ndarray, of_later: np.ndarray) -> np.ndarray:
-        return np.insert(of_sales, positions, of_later)
-
-    quantity = woven(purchases.units, np.concatenate([given_back, 0 * voided])[order])
-    unit_price = woven(purchases.unit_price, purchases.unit_price[original])
+    quantity = purchases.units[purchase]
+    quantity[later] = np.concatenate([given_back, 0 * voided])[order]
+    dispensed = quantity.copy()
+    dispensed[later] = 0
+    dispensed[number[voided] - 1] = 0
     return Transactions(
-        second=woven(purchases.second, second[order]),
-        slot=woven(purchases.slot, purchases.slot[original]),
+        second=_with(purchases.second[purchase], later, second[order]),
+        slot=purchases.slot[purchase],
         quantity=quantity,
-        unit_price=unit_price,
-        amount=_SIGN[kind] * quantity * unit_price,
-        payment=woven(purchases.payment, purchases.payment[original]),
+        unit_price=purchases.unit_price[purchase],
+        payment=purchases.payment[purchase],
         kind=kind,
-        original=woven(np.zeros_like(number), number[original]),
-        dispensed=woven(np.where(is_voided, 0, purchases.units), 0 * original),
+        original=_with(np.zeros(purchase.size, np.int32), later, number[original]),
+        dispensed=dispensed,
     )
+
+
+def _with(values: np.ndarray, positions: np.ndarray, others: np.ndarray) -> np.ndarray:
+    values[positions] = others
+    return values

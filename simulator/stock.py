@@ -17,6 +17,7 @@ from simulator.randomness import Purpose, stream
 
 SERVICE_SECONDS = 600  # the machine is open and sells nothing
 _SHARE_EXPIRED, _SHARE_NOT_ON_TRUCK = 0.03, 0.05
+MOST_UNITS = 2  # that a customer wants
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,14 @@ def serve(fleet: Fleet, machine: Machine, demand: Demand) -> tuple[Visits, Serve
     interval = visit[customer] * slots + demand.slot[customer]
     dispensed = np.where(demand.void_second[customer] < 0, demand.units[customer], 0)
     intervals = visit_times.size * slots
-    wanted = np.bincount(interval, dispensed, intervals).astype(np.int64)
-    visits = _carry_levels(fleet, machine, visit_times, wanted.reshape(-1, slots))
-    left = visits.after.ravel()[interval] - _taken_before(interval, dispensed, intervals)
-    units = np.clip(left, 0, demand.units[customer])
+    wanted = np.bincount(interval, dispensed, intervals).astype(np.int64).reshape(-1, slots)
+    visits = _carry_levels(fleet, machine, visit_times, wanted)
+    units = demand.units[customer]
+    # Where enough is left for one more after all that is wanted, everyone is served.
+    may_run_out = (visits.after - wanted < MOST_UNITS).ravel()
+    short = np.flatnonzero(may_run_out[interval])
+    taken = _taken_before(interval[short], dispensed[short], intervals)
+    units[short] = np.clip(visits.after.ravel()[interval[short]] - taken, 0, units[short])
     is_served = units > 0
     return visits, Served(customer[is_served], units[is_served])
 

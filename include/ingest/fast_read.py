@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 # Below this a file is read exactly as a whole; above, looking for the lines in doubt pays.
 _LARGE_BYTES = 1 << 20
 _MOST_LINES_IN_DOUBT = 100_000
+# Writing values as numbers of a dictionary pays for the few words of a column of kinds. DuckDB would
+# try it with up to a fifth of all rows, each time in vain for a column of identifiers.
+_MOST_DICTIONARY_WORDS = 10_000
 # Hashes that are sorted in memory (8 bytes each); more are counted by DuckDB, which can spill.
 _MOST_HASHES_IN_MEMORY = 4_000_000
 
@@ -181,7 +184,8 @@ def _copy(work: Workspace, fast: FastFiles, candidates: Sequence[Candidate], par
     work.connection.execute(
         f"COPY (SELECT {sql.stored()} FROM (SELECT *, CASE WHEN {is_accepted} THEN TRUE "
         f"ELSE {_SetAside.function}({LOAD_ID}, {line}) END AS is_kept FROM ({typed})) "
-        f"WHERE is_kept) TO {literal(str(parquet))} (FORMAT parquet)"
+        f"WHERE is_kept) TO {literal(str(parquet))} "
+        f"(FORMAT parquet, DICTIONARY_SIZE_LIMIT {_MOST_DICTIONARY_WORDS})"
     )
     note_originals(work, typed)
 

@@ -15,7 +15,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-_CHUNK_BYTES = 4 << 20
+# Fits the cache of a core: each chunk is passed over several times.
+_CHUNK_BYTES = 512 << 10
 # A line longer than this is no record; without a bound, a file without line ends would fill memory.
 _LONGEST_LINE = 16 << 20
 _SMALL_BLOCK = 1 << 16

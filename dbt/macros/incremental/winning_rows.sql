@@ -45,39 +45,20 @@ candidate_rows as (
 ),
 {%- endif %}
 
-key_landings as (
-
-    select
-        {{ key_list }},
-        max(landing_order) as last_landing_order,
-        min(business_date) as earliest_business_date,
-        max(business_date) as latest_business_date
-    from candidate_rows
-    group by {{ key_list }}
-
-),
+{{ last_landings('candidate_rows', keys, name='last_landed_rows') }},
 
 winning_rows as (
 
     select
-        {%- for key in keys %}
-        candidate_rows.{{ key }},
+        {%- for column in keys + columns %}
+        last_landed_rows.{{ column }},
         {%- endfor %}
-        {%- for column in columns %}
-        candidate_rows.{{ column }},
-        {%- endfor %}
-        candidate_rows.business_date,
-        key_landings.earliest_business_date,
-        key_landings.latest_business_date,
-        candidate_rows._load_id,
+        last_landed_rows.business_date,
+        last_landed_rows.earliest_business_date,
+        last_landed_rows.latest_business_date,
+        last_landed_rows._load_id,
         this_run.ledger_seq as _ledger_seq
-    from candidate_rows
-    inner join key_landings
-        on
-            {%- for key in keys %}
-            candidate_rows.{{ key }} = key_landings.{{ key }} and
-            {%- endfor %}
-            candidate_rows.landing_order = key_landings.last_landing_order
+    from last_landed_rows
     cross join this_run
 
 )

@@ -117,37 +117,12 @@ candidate_lines as (
 
 {% endif %}
 
-line_landings as (
-
-    select
-        source,
-        machine_id,
-        transaction_id,
-        line_id,
-        max(landing_order) as last_landing_order,
-        min(business_date) as earliest_business_date,
-        max(business_date) as latest_business_date
-    from candidate_lines
-    group by source, machine_id, transaction_id, line_id
-
-),
-
-winning_lines as (
-
-    select
-        candidate_lines.*,
-        line_landings.earliest_business_date,
-        line_landings.latest_business_date
-    from candidate_lines
-    inner join line_landings
-        on
-            candidate_lines.source = line_landings.source
-            and candidate_lines.machine_id = line_landings.machine_id
-            and candidate_lines.transaction_id = line_landings.transaction_id
-            and candidate_lines.line_id = line_landings.line_id
-            and candidate_lines.landing_order = line_landings.last_landing_order
-
-),
+{{
+    last_landings(
+        'candidate_lines', ['source', 'machine_id', 'transaction_id', 'line_id'],
+        name='winning_lines'
+    )
+}},
 
 voided_transactions as (
 
