@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 # Below this a file is read exactly as a whole; above, looking for the lines in doubt pays.
 _LARGE_BYTES = 1 << 20
 _MOST_LINES_IN_DOUBT = 100_000
-# Writing values as numbers of a dictionary pays for the few words of a column of kinds. DuckDB would
-# try it with up to a fifth of all rows, each time in vain for a column of identifiers.
+# Writing values as numbers of a dictionary pays for the few words of a column of kinds. DuckDB
+# would try it with up to a fifth of all rows, each time in vain for a column of identifiers.
 _MOST_DICTIONARY_WORDS = 10_000
 # Hashes that are sorted in memory (8 bytes each); more are counted by DuckDB, which can spill.
 _MOST_HASHES_IN_MEMORY = 4_000_000
