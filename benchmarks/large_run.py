@@ -38,8 +38,8 @@ LAST_DAY = "2026-10-31"
 # What a machine sells in those days, measured over a hundred of them.
 ROWS_OF_A_MACHINE = 20_257
 
-# Revenue as its definition says: sales and refunds, without sales that a void names. The columns are
-# given, as DuckDB looks into each of ten thousand files to find out.
+# Revenue as its definition says: sales and refunds, without sales that a void names. The columns
+# are given, as DuckDB looks into each of ten thousand files to find out.
 _LINES = """
     read_csv($files, header = true, auto_detect = false, columns = {
         'machine_id': 'VARCHAR', 'transaction_id': 'VARCHAR', 'slot_number': 'INTEGER',
