@@ -39,6 +39,7 @@ BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
     "history": history.measure,
     "simulator": simulator.measure,
     "conform": conform.measure,
+    "large_file": conform.measure_large_file,
     "masking": masking.measure,
     "iceberg": iceberg.measure,
     "publish_d1": publish_d1.measure,

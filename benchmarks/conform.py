@@ -4,8 +4,8 @@ Both run in processes of their own, in turn, on the same bytes: conform as the p
 and ``COPY (SELECT * FROM read_csv(file)) TO … (FORMAT parquet)``. A thousand files and the file
 with bad rows have the one clean file of the same size as their peer: DuckDB would take minutes to
 sniff thousands of files, and would stop at the first bad row. Ten thousand files and two workers
-have conform itself as their peer. ``--gigabytes 10`` adds one file of that size, for its memory:
-it takes minutes, and twice its size of disk. Exits 1 where a target is missed.
+have conform itself as their peer. ``--gigabytes 10`` takes one file of that size instead, for its
+memory: minutes, and twice its size of disk. Exits 1 where a target is missed.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Conforming CSV against DuckDB's own reading.")
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--gigabytes", type=int, default=0, help="one more file, so large")
+    parser.add_argument("--gigabytes", type=int, default=0, help="one file, so large")
     parser.add_argument("--measure", choices=("conform", "duckdb"), help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, default=LIMITS.threads, help=argparse.SUPPRESS)
     parser.add_argument("paths", nargs="*", type=Path, help=argparse.SUPPRESS)
@@ -92,20 +92,18 @@ def main(arguments: list[str] | None = None) -> int:
         print(json.dumps(asdict(measure_conform(options.paths, options.threads))))
     elif options.measure == "duckdb":
         print(json.dumps(asdict(measure_duckdb(options.paths[0]))))
+    elif options.gigabytes:
+        return show(measure_large_file(options.gigabytes))
     else:
-        return show(measure(options.rounds, options.rows, options.gigabytes))
+        return show(measure(options.rounds, options.rows))
     return 0
 
 
-def measure(rounds: int = 5, rows: int = 2_000_000, gigabytes: int = 0) -> list[Result]:
-    """``gigabytes`` of CSV in one file are conformed once, if there are to be any."""
+def measure(rounds: int = 5, rows: int = 2_000_000) -> list[Result]:
     with tempfile.TemporaryDirectory(prefix="benchmark-conform-") as folder:
         cases = _write_cases(Path(folder), rows)
         results = [result for case in cases for result in _compare(case, rounds)]
-        results += _compare_workers(cases[0].folder, rounds)
-        if gigabytes:
-            results += _large_file(Path(folder), gigabytes)
-        return results
+        return results + _compare_workers(cases[0].folder, rounds)
 
 
 def measure_beside_duckdb(rounds: int, rows: int) -> list[Result]:
@@ -113,6 +111,17 @@ def measure_beside_duckdb(rounds: int, rows: int) -> list[Result]:
     with tempfile.TemporaryDirectory(prefix="benchmark-conform-") as folder:
         cases = [case for case in _write_cases(Path(folder), rows) if case.peer.what == "duckdb"]
         return [result for case in cases for result in _compare(case, rounds)]
+
+
+def measure_large_file(gigabytes: int = 10) -> list[Result]:
+    """One CSV file of so many gigabytes, conformed once."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-conform-") as folder:
+        large = Path(folder) / "large"
+        large.mkdir()
+        _write_sales(large / "sales_VM0001_20260801.csv", gigabytes * 10**9 // _BYTES_OF_A_ROW)
+        done = _in_own_process("conform", large)
+    name = f"conform_{gigabytes}_gigabytes"
+    return [alone(name, "rows/s", [done.rows / done.seconds], None), _resident(name, [done])]
 
 
 def measure_conform(folders: Sequence[Path], threads: int) -> Measure:
@@ -199,15 +208,6 @@ def _compare_workers(folder: Path, rounds: int) -> list[Result]:
         compared(name, "rows/s", speeds, peer, alone_speeds, LEAST_RATIO_OF_TWO_WORKERS),
         _resident(name, workers),
     ]
-
-
-def _large_file(folder: Path, gigabytes: int) -> list[Result]:
-    large = folder / "large"
-    large.mkdir()
-    _write_sales(large / "sales_VM0001_20260801.csv", gigabytes * 10**9 // _BYTES_OF_A_ROW)
-    done = _in_own_process("conform", large)
-    name = f"conform_{gigabytes}_gigabytes"
-    return [alone(name, "rows/s", [done.rows / done.seconds], None), _resident(name, [done])]
 
 
 def _resident(name: str, runs: Sequence[Measure]) -> Result:
