@@ -3,7 +3,15 @@
 
 with last_lines as (
 
-    select sales.*
+    select
+        sales.source,
+        sales.machine_id,
+        sales.transaction_type,
+        sales.transaction_id,
+        sales.original_transaction_id,
+        sales.currency,
+        sales.amount,
+        sales.quantity
     from {{ ref('stg_vending__sales') }} as sales
     inner join {{ ref('int_loads') }} as loads
         on sales._load_id = loads.load_id and loads.is_current

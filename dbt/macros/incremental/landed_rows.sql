@@ -25,7 +25,7 @@ this_run as (
 
 ),
 
-{{ name }} as (
+{{ name }} as {{ inlined() }} (
 
     select
         staged.*,

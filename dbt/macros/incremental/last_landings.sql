@@ -19,7 +19,7 @@ repeated_hashes as (
 
 ),
 
-rows_landed_once as (
+rows_landed_once as {{ inlined() }} (
 
     select
         {{ relation }}.*,
@@ -53,7 +53,7 @@ key_landings as (
 
 ),
 
-{{ name }} as (
+{{ name }} as {{ inlined() }} (
 
     select * from rows_landed_once
     union all

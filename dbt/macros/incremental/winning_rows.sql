@@ -38,7 +38,7 @@ candidate_rows as (
 
 ),
 {%- else -%}
-candidate_rows as (
+candidate_rows as {{ inlined() }} (
 
     select * from landed_rows
 

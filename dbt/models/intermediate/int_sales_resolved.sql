@@ -109,7 +109,7 @@ candidate_lines as (
 
 {% else %}
 
-candidate_lines as (
+candidate_lines as {{ inlined() }} (
 
     select * from landed_lines
 

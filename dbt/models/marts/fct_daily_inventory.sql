@@ -140,7 +140,7 @@ slot_days as (
 
 ),
 
-events as (
+events as {{ inlined() }} (
 
     select slot_events.*
     from {{ ref('int_slot_events') }} as slot_events

@@ -5,7 +5,7 @@
 -- last {{ var('stockout_demand_days') }} days up to the stock-out, or since the slot's first
 -- replenishment, without the hours in which the slot was out of stock then too.
 
-with slot_events as (
+with slot_events as {{ inlined() }} (
 
     select * from {{ ref('int_slot_events') }}
 
