@@ -1,12 +1,13 @@
 """A large fleet's year from files to the readers' snapshot, on two cores and within 8 GB.
 
-    python -m benchmarks.large_run [--rows 100000000] [--folder FOLDER]
+    python -m benchmarks.large_run [--rows 100000000] FOLDER
 
 Each step is a process of its own in a memory cgroup, which the kernel holds to the limit, so this
 needs Linux and a user who may make one. DuckDB reads the group's limit and takes four fifths of it.
 Sales in raw and revenue in fct_sales are held to the vendor's files, which DuckDB reads without the
 pipeline. The result is kept in benchmarks/large_run.json and shown in benchmarks/RESULTS.md. Needs
-hundreds of bytes of disk for each row of sales. Exits 1 if a step fails or the figures differ.
+hundreds of bytes of disk for each row of sales. Exits 1 if a step fails or the figures differ; with
+the same folder it goes on with the step that failed. What is in the folder stays there.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -27,12 +27,14 @@ import duckdb
 
 from benchmarks import report
 from benchmarks.cgroup import MemoryGroup, memory_group
-from benchmarks.large_run_result import CORES, LIMIT_MB, LargeRun, Step, Totals, table
+from benchmarks.large_run_result import CORES, LIMIT_MB, Done, LargeRun, Step, Totals, table
 from benchmarks.processes import children_cpu_seconds
 from deploy.local.airflow_env import preparation_environment
 from deploy.local.layout import REPOSITORY, Layout
 from deploy.local.preparation import build_manifest
 
+# After the files are written.
+PARTS = ("ingest", "transform", "snapshot")
 DAYS, MACHINES_PER_FILE = 365, 100
 LAST_DAY = "2026-10-31"
 # What a machine sells in those days, measured over a hundred of them.
@@ -67,7 +69,7 @@ _OF_WAREHOUSE = """
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="A large fleet's year, timed.")
     parser.add_argument("--rows", type=int, default=100_000_000, help="of sales, about")
-    parser.add_argument("--folder", type=Path, help="on a disk with room; default: /tmp")
+    parser.add_argument("folder", type=Path, help="on a disk with room")
     options = parser.parse_args(arguments)
     run = measure(options.rows, options.folder)
     run.keep(report.ROOT / report.LARGE_RUN)
@@ -76,26 +78,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(rows: int, folder: Path | None = None) -> LargeRun:
+def measure(rows: int, folder: Path) -> LargeRun:
     """Raises SystemExit with a sentence if a step fails or the totals differ."""
     machines = max(1, round(rows / ROWS_OF_A_MACHINE))
-    with tempfile.TemporaryDirectory(prefix="benchmark-large-", dir=folder) as name:
-        layout = Layout(Path(name) / "data", Path(name) / "airflow")
-        environment = preparation_environment(layout)
-        _step(environment, "manifest", build_manifest())
-        steps = [_step(environment, "write", _write(layout, machines))]
-        written = _totals(":memory:", _OF_FILES, files=str(layout.sources / "fleet/*/sales_*.csv"))
-        steps.append(_step(environment, "ingest", ["benchmarks.one_day", "ingest"]))
+    folder.mkdir(parents=True, exist_ok=True)
+    layout = Layout(folder / "data", folder / "airflow")
+    done = Done.read(folder / "done.json")
+    environment = preparation_environment(layout)
+    _step(environment, "manifest", build_manifest())
+    if not done.steps:
+        done.note(_step(environment, "write", _write(layout, machines)))
+    if done.written is None:
+        files = str(layout.sources / "fleet/*/sales_*.csv")
+        done.note_written(_totals(":memory:", _OF_FILES, files=files))
+    for part in PARTS[len(done.steps) - 1 :]:
+        done.note(_step(environment, part, ["benchmarks.one_day", part]))
         # Once they are in raw they are only in the way of what needs disk after them.
-        shutil.rmtree(layout.sources)
-        for part in ("transform", "snapshot"):
-            steps.append(_step(environment, part, ["benchmarks.one_day", part]))
-        loaded = _totals(str(layout.snapshot), _OF_WAREHOUSE)
-    if loaded != written:
-        raise SystemExit(f"The files hold {written}, the warehouse holds {loaded}.")
-    day = datetime.now(UTC).date().isoformat()
+        shutil.rmtree(layout.sources, ignore_errors=True)
+    loaded = _totals(str(layout.snapshot), _OF_WAREHOUSE)
+    if loaded != done.written:
+        raise SystemExit(f"The files hold {done.written}, the warehouse holds {loaded}.")
     return LargeRun(
-        day, report.current_commit(), report.processor(), machines, DAYS, loaded, tuple(steps)
+        day=f"{datetime.now(UTC):%Y-%m-%d}",
+        commit=report.current_commit(),
+        processor=report.processor(),
+        machines=machines,
+        days=DAYS,
+        totals=loaded,
+        steps=tuple(done.steps),
     )
 
 

@@ -30,6 +30,37 @@ class Totals:
     revenue: int
 
 
+@dataclass(slots=True)
+class Done:
+    """What is done of a run, in a file beside its data; ``written`` is what the files hold."""
+
+    path: Path
+    steps: list[Step]
+    written: Totals | None
+
+    @classmethod
+    def read(cls, path: Path) -> Done:
+        """Nothing, where there is no such file."""
+        if not path.exists():
+            return cls(path, [], None)
+        content = json.loads(path.read_text(encoding="utf-8"))
+        written = Totals(**content["written"]) if content["written"] else None
+        return cls(path, [Step(**step) for step in content["steps"]], written)
+
+    def note(self, step: Step) -> None:
+        self.steps.append(step)
+        self._keep()
+
+    def note_written(self, totals: Totals) -> None:
+        self.written = totals
+        self._keep()
+
+    def _keep(self) -> None:
+        written = None if self.written is None else asdict(self.written)
+        content = {"steps": [asdict(step) for step in self.steps], "written": written}
+        self.path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
 @dataclass(frozen=True, slots=True)
 class LargeRun:
     day: str
