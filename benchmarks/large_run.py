@@ -33,8 +33,6 @@ from deploy.local.airflow_env import preparation_environment
 from deploy.local.layout import REPOSITORY, Layout
 from deploy.local.preparation import build_manifest
 
-# After the files are written.
-PARTS = ("ingest", "transform", "snapshot")
 DAYS, MACHINES_PER_FILE = 365, 100
 LAST_DAY = "2026-10-31"
 # What a machine sells in those days, measured over a hundred of them.
@@ -86,15 +84,15 @@ def measure(rows: int, folder: Path) -> LargeRun:
     done = Done.read(folder / "done.json")
     environment = preparation_environment(layout)
     _step(environment, "manifest", build_manifest())
-    if not done.steps:
-        done.note(_step(environment, "write", _write(layout, machines)))
+    _take(done, environment, "write", _write(layout, machines))
     if done.written is None:
         files = str(layout.sources / "fleet/*/sales_*.csv")
         done.note_written(_totals(":memory:", _OF_FILES, files=files))
-    for part in PARTS[len(done.steps) - 1 :]:
-        done.note(_step(environment, part, ["benchmarks.one_day", part]))
-        # Once they are in raw they are only in the way of what needs disk after them.
-        shutil.rmtree(layout.sources, ignore_errors=True)
+    _take(done, environment, "ingest", ["benchmarks.one_day", "ingest"])
+    # Once they are in raw they are only in the way of what needs disk after them.
+    shutil.rmtree(layout.sources, ignore_errors=True)
+    for part in ("transform", "snapshot"):
+        _take(done, environment, part, ["benchmarks.one_day", part])
     loaded = _totals(str(layout.snapshot), _OF_WAREHOUSE)
     if loaded != done.written:
         raise SystemExit(f"The files hold {done.written}, the warehouse holds {loaded}.")
@@ -107,6 +105,12 @@ def measure(rows: int, folder: Path) -> LargeRun:
         totals=loaded,
         steps=tuple(done.steps),
     )
+
+
+def _take(done: Done, environment: Mapping[str, str], name: str, arguments: Sequence[str]) -> None:
+    """Take a step that an earlier run in this folder has not taken."""
+    if all(step.name != name for step in done.steps):
+        done.note(_step(environment, name, arguments))
 
 
 def _write(layout: Layout, machines: int) -> list[str]:

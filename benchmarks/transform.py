@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measure(rounds: int = 5, fleet: Fleet = FLEET) -> list[Result]:
     """Raises SystemExit if a mart of the DAG differs from that of the bare build."""
-    with _bench(fleet) as bench:
+    with prepared(fleet) as bench:
         measured = [_round(bench) for _ in range(rounds)]
     differing = {mart for each in measured for mart in each.differing_marts}
     if differing:
@@ -120,17 +120,8 @@ def measure(rounds: int = 5, fleet: Fleet = FLEET) -> list[Result]:
 
 def measure_cosmos(fleet: Fleet = FLEET) -> list[Result]:
     """Cosmos's own modes, once each, beside a bare build; takes ten minutes."""
-    with _bench(fleet) as bench:
+    with prepared(fleet) as bench:
         return [_cosmos_result(bench, mode) for mode in COSMOS_MODES]
-
-
-@contextmanager
-def _bench(fleet: Fleet) -> Iterator[Bench]:
-    with (
-        tempfile.TemporaryDirectory(prefix="benchmark-transform-") as folder,
-        prepared(Path(folder), fleet) as bench,
-    ):
-        yield bench
 
 
 def _results(measured: Sequence[Round]) -> list[Result]:
@@ -159,11 +150,12 @@ def _cosmos_result(bench: Bench, mode: str) -> Result:
 
 
 @contextmanager
-def prepared(folder: Path, fleet: Fleet) -> Iterator[Bench]:
-    """Start Airflow below a folder and let it ingest; transform stays paused meanwhile."""
-    layout = Layout(folder / "data", folder / "airflow")
-    peer_dags = folder / "peers"
+def prepared(fleet: Fleet) -> Iterator[Bench]:
+    """Start Airflow in a folder of its own and let it ingest; transform stays paused meanwhile."""
     with ExitStack() as cleanup:
+        name = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-transform-"))
+        folder = Path(name)
+        layout, peer_dags = Layout(folder / "data", folder / "airflow"), folder / "peers"
         stack = Stack(layout, stays=False, simulates=fleet, settings=_with_peers(layout, peer_dags))
         cleanup.callback(stack.stop)
         stack.start()

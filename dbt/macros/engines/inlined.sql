@@ -6,7 +6,7 @@
   for itself and has no word for it.
 #}
 {% macro inlined() -%}
-    {{ return(adapter.dispatch('inlined')()) }}
+    {{ adapter.dispatch('inlined')() }}
 {%- endmacro %}
 
 {% macro default__inlined() -%}
