@@ -1,26 +1,13 @@
--- Revenue and units in fct_sales are those of the raw rows, worked out in another way: of each line
--- the row that landed last, without voids and without sales that a void names.
+-- Revenue and units in fct_sales are those of the raw rows, worked out in another way: over all of
+-- raw at once, where the models change only what a run touched, and without their verdict on voids.
 
-with last_lines as (
+with {{ landed_rows(ref('stg_vending__sales'), 'sales', name='landed_lines') }}
 
-    select
-        sales.source,
-        sales.machine_id,
-        sales.transaction_type,
-        sales.transaction_id,
-        sales.original_transaction_id,
-        sales.currency,
-        sales.amount,
-        sales.quantity
-    from {{ ref('stg_vending__sales') }} as sales
-    inner join {{ ref('int_loads') }} as loads
-        on sales._load_id = loads.load_id and loads.is_current
-    qualify row_number() over (
-        partition by sales.source, sales.machine_id, sales.transaction_id, sales.line_id
-        order by loads.landed_at desc, loads.load_id desc
-    ) = 1
-
-),
+{{
+    last_landings(
+        'landed_lines', ['source', 'machine_id', 'transaction_id', 'line_id'], name='last_lines'
+    )
+}},
 
 voids as (
 
