@@ -119,15 +119,13 @@ class _DelimitedFiles:
         self._headers: dict[bytes, Header | Reason] = {}
 
     def candidates(self, files: Sequence[RawFile]) -> list[Candidate | None]:
-        # Most of a large file's scan runs without the interpreter's lock.
+        large = [file for file in files if self._is_large(file)]
+        # Most of making a large file plain and of its scan runs without the interpreter's lock.
+        threads = max(1, self._work.threads // max(1, len(large)))
         with ThreadPoolExecutor(self._work.threads) as pool:
-            large = {
-                file.load_id: pool.submit(self._large, file)
-                for file in files
-                if self._is_large(file)
-            }
+            judged = {file.load_id: pool.submit(self._large, file, threads) for file in large}
             found = [
-                large[file.load_id].result() if file.load_id in large else self._small(file)
+                judged[file.load_id].result() if file.load_id in judged else self._small(file)
                 for file in files
             ]
         self._merged.flush()
@@ -166,7 +164,7 @@ class _DelimitedFiles:
     def _is_large(self, file: RawFile) -> bool:
         return file.landed.size_bytes >= self._large_bytes
 
-    def _large(self, file: RawFile) -> Candidate | None:
+    def _large(self, file: RawFile, threads: int = 1) -> Candidate | None:
         path, form = file.path, self._form
         if form.skipped_lines or form.has_footer:
             return None
@@ -176,7 +174,7 @@ class _DelimitedFiles:
                 _copy_plain(file.path, form, path)
             except FileRejected:
                 return None
-        scan = scan_file(path, form.delimiter, form.quote)
+        scan = scan_file(path, form.delimiter, form.quote, threads)
         return self._judge(file, path, scan, is_merged=False)
 
     def _small(self, file: RawFile) -> Candidate | None:
