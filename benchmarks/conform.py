@@ -129,7 +129,7 @@ def measure_conform(folders: Sequence[Path], threads: int) -> Measure:
     # As in a worker, where the parent of the tasks has imported it.
     importlib.import_module("pandas")
     contract = load_catalog().source("fleet.sales")
-    limits = LIMITS.model_copy(update={"threads": threads})
+    limits = LIMITS._replace(threads=threads)
     batches = [
         [raw_file(path, number) for number, path in enumerate(paths)]
         for folder in folders

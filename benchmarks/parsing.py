@@ -85,6 +85,8 @@ def _measure_here(rounds: int, names: Collection[str]) -> list[Result]:
     with tempfile.TemporaryDirectory(prefix="benchmark-parsing-") as folder:
         os.environ.setdefault("AIRFLOW_HOME", folder)
         os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
+        # A dag-processor compiles a module once; a shell may forbid to keep what was compiled.
+        sys.dont_write_bytecode = False
         # Imported here, so that the processes of the parses are forked with it.
         import airflow.dag_processing.processor  # noqa: F401
 

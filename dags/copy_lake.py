@@ -32,7 +32,7 @@ appear whole or not at all, and nothing is deleted unless `delete_extra` says so
 
 from airflow.sdk import Param, dag
 
-from include.dag_defaults import Impact, Layer, dag_arguments
+from include.dag_defaults import Impact, Layer, dag_arguments, leave_params_to_dag
 from include.lake.copy_tasks import check_copy, copy_layer, copy_schedule
 from include.settings import current_settings
 
@@ -52,4 +52,4 @@ def copy_lake() -> None:
     [copy_layer.override(task_id=f"copy_{name}")(name) for name in layers] >> check_copy()
 
 
-copy_lake()
+leave_params_to_dag(copy_lake())

@@ -36,7 +36,7 @@ itself. A day is exported again by a run with that day as partition key, as when
 
 from airflow.sdk import Param, dag
 
-from include.dag_defaults import Impact, Layer, dag_arguments
+from include.dag_defaults import Impact, Layer, dag_arguments, leave_params_to_dag
 from include.privacy.tasks import anonymise, plan_export, release
 from include.schedules import export_schedule
 
@@ -55,4 +55,4 @@ def export_anonymised() -> None:
     anonymise.override(max_active_tis_per_dag=2).expand(source_contract=plan_export()) >> release()
 
 
-export_anonymised()
+leave_params_to_dag(export_anonymised())

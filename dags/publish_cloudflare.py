@@ -41,7 +41,7 @@ readers see the version before; a task that finds its version published writes n
 
 from airflow.sdk import Param, dag
 
-from include.dag_defaults import Impact, Layer, dag_arguments
+from include.dag_defaults import Impact, Layer, dag_arguments, leave_params_to_dag
 from include.publish.tasks import (
     deploy_sites_to_pages,
     publish_marts_to_sinks,
@@ -64,4 +64,4 @@ def publish_cloudflare() -> None:
     publish_state(publish_marts_to_sinks(settings), deploy_sites_to_pages(settings))
 
 
-publish_cloudflare()
+leave_params_to_dag(publish_cloudflare())

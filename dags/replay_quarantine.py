@@ -34,7 +34,7 @@ meanwhile keeps its newer rows.
 from airflow.sdk import Param, dag
 
 from include.assets import RAW_ASSETS
-from include.dag_defaults import Impact, Layer, dag_arguments
+from include.dag_defaults import Impact, Layer, dag_arguments, leave_params_to_dag
 from include.ingest.tasks import conform, load, select_rejected, verify
 
 
@@ -59,4 +59,4 @@ def replay_quarantine() -> None:
     [conformed, loaded] >> verified
 
 
-replay_quarantine()
+leave_params_to_dag(replay_quarantine())

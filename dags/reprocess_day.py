@@ -37,7 +37,7 @@ repeats, so doing a day twice ends with the same rows.
 from airflow.sdk import Param, dag
 
 from include.assets import RAW_ASSETS
-from include.dag_defaults import START_DATE, Impact, Layer, dag_arguments
+from include.dag_defaults import START_DATE, Impact, Layer, dag_arguments, leave_params_to_dag
 from include.ingest.tasks import conform, load, select_days, verify
 from include.schedules import days_of_a_backfill
 
@@ -63,4 +63,4 @@ def reprocess_day() -> None:
     [conformed, loaded] >> verified
 
 
-reprocess_day()
+leave_params_to_dag(reprocess_day())

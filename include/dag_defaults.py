@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypedDict
 
+from airflow.sdk import DAG
 from airflow.sdk.definitions.param import ParamsDict
 
 from include.alerts.callbacks import on_run_failure, on_task_failure
@@ -82,13 +83,15 @@ def dag_arguments(
     )
 
 
-def leave_params_to_dag(task: Any) -> None:
-    """Take a task's copy of the DAG's parameters away; a run reads the DAG's in any case.
+def leave_params_to_dag(dag: DAG) -> DAG:
+    """Take the tasks' copies of a DAG's parameters away; a run reads the DAG's in any case.
 
     Airflow validates each copy several times when it stores the DAG: with many tasks three quarters
     of what that costs.
     """
-    task.params = ParamsDict()
+    for task in dag.tasks:
+        task.params = ParamsDict()
+    return dag
 
 
 def begin_when_deployed(*first: Any, settings: Settings | None = None) -> None:

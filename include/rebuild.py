@@ -98,8 +98,8 @@ def _beside(settings: Settings, place: DuckDBSettings) -> Settings:
     folder = place.path.parent / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     # The file keeps its name: it is the name of the database in every statement of dbt.
-    warehouse = place.model_copy(update={"path": folder / place.path.name})
-    return settings.model_copy(update={"warehouse": warehouse})
+    warehouse = place._replace(path=folder / place.path.name)
+    return settings._replace(warehouse=warehouse)
 
 
 def _in_another_process(work: Callable[[Settings], list[str]], settings: Settings) -> list[str]:

@@ -9,14 +9,13 @@ may do it while it is parsed.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing import Literal, NamedTuple, TypeVar
 
 # On MWAA include/ and dbt/ travel under dags/, so everything is found relative to this file.
 CODE_ROOT = Path(__file__).resolve().parents[1]
@@ -29,6 +28,8 @@ WRANGLER = (
     str(_MODULES / "node" / "bin" / "node"),
     str(_MODULES / "wrangler" / "bin" / "wrangler.js"),
 )
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 C = TypeVar("C", bound=StrEnum)
 
@@ -50,98 +51,88 @@ class ObjectStore(StrEnum):
     R2 = "r2"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+# Named tuples, whose values are checked where they are read from their variables: every DAG file
+# reads the settings, and to make models of pydantic or dataclasses took a tenth of each parse.
 
 
-class DiskLakeSettings(_Frozen):
+class DiskLakeSettings(NamedTuple):
     """The lake of a laptop: folders below one root."""
 
-    kind: Literal["disk"] = "disk"
     root: Path
 
 
-class ObjectLakeSettings(_Frozen):
+class ObjectLakeSettings(NamedTuple):
     """The lake in S3 or an S3-compatible store, reached through an Airflow connection.
 
     ``restricted_connection_id`` is for what vendors sent, below raw-data/; None: the same.
     ``encryption`` and the key are S3's; R2 encrypts by itself.
     """
 
-    kind: Literal["object_store"] = "object_store"
-    store: ObjectStore = ObjectStore.S3
-    bucket: str = Field(min_length=3, max_length=63, pattern=r"^[a-z0-9][a-z0-9.-]+[a-z0-9]$")
-    connection_id: str = Field(min_length=1)
-    restricted_connection_id: str | None = None
+    bucket: str
+    connection_id: str
     encryption: Literal["AES256", "aws:kms"]
+    store: ObjectStore = ObjectStore.S3
+    restricted_connection_id: str | None = None
     kms_key_id: str | None = None
 
-    @model_validator(mode="after")
-    def _kms_needs_a_key(self) -> ObjectLakeSettings:
-        if self.encryption == "aws:kms" and not self.kms_key_id:
-            raise ValueError("set VENDING_KMS_KEY_ID to the key that encrypts the lake")
-        return self
+
+LakeSettings = DiskLakeSettings | ObjectLakeSettings
 
 
-LakeSettings = Annotated[DiskLakeSettings | ObjectLakeSettings, Field(discriminator="kind")]
+class DuckDBSettings(NamedTuple):
+    """The warehouse as a file, and the copy of it that readers open."""
 
-
-class DuckDBSettings(_Frozen):
-    kind: Literal["duckdb"] = "duckdb"
     path: Path
     snapshot_path: Path
 
 
-class SnowflakeSettings(_Frozen):
+class SnowflakeSettings(NamedTuple):
     """The warehouse in Snowflake, reached through an Airflow connection with a key pair.
 
     Loads and dbt log in as users of their own. ``environment`` is told in the query tag.
     Statements that take longer than ``statement_seconds`` are cancelled by Snowflake itself.
     """
 
-    kind: Literal["snowflake"] = "snowflake"
     environment: Environment
-    connection_id: str = Field(min_length=1)
-    transform_connection_id: str = Field(min_length=1)
-    database: str = Field(min_length=1)
-    warehouse: str = Field(min_length=1)
-    load_schema: str = Field(min_length=1)
-    statement_seconds: int = Field(ge=1)
+    connection_id: str
+    transform_connection_id: str
+    database: str
+    warehouse: str
+    load_schema: str
+    statement_seconds: int
 
 
-WarehouseSettings = Annotated[DuckDBSettings | SnowflakeSettings, Field(discriminator="kind")]
+WarehouseSettings = DuckDBSettings | SnowflakeSettings
 
 
-class PepperFile(_Frozen):
+class PepperFile(NamedTuple):
     """The pepper of masked values on a laptop: a file that the set-up generates."""
 
-    kind: Literal["file"] = "file"
     path: Path
 
 
-class PepperConnection(_Frozen):
+class PepperConnection(NamedTuple):
     """The pepper of masked values in an Airflow connection."""
 
-    kind: Literal["connection"] = "connection"
-    connection_id: str = Field(min_length=1)
+    connection_id: str
 
 
-PepperSettings = Annotated[PepperFile | PepperConnection, Field(discriminator="kind")]
+PepperSettings = PepperFile | PepperConnection
 
 
-class ConformLimits(_Frozen):
+class ConformLimits(NamedTuple):
     """What one conform task may use.
 
     ``memory_mb`` bounds DuckDB, not the interpreter around it (about 150 MB with Airflow loaded).
     """
 
-    memory_mb: int = Field(ge=64)
-    threads: int = Field(ge=1)
-    batch_bytes: int = Field(ge=1_000_000)
-    batch_files: int = Field(ge=1)
+    memory_mb: int
+    threads: int
+    batch_bytes: int
+    batch_files: int
 
 
-class Settings(_Frozen):
+class Settings(NamedTuple):
     """All that differs between dev, staging and prod.
 
     Schedules are cron expressions in UTC; None means that a run is started by hand or by an asset.
@@ -149,6 +140,18 @@ class Settings(_Frozen):
 
     environment: Environment
     lake: LakeSettings
+    warehouse: WarehouseSettings
+    pepper: PepperSettings
+    # What opens the vault of tokens.
+    vault: PepperSettings
+    conform: ConformLimits
+    dbt_threads: int
+    retries: int
+    retry_delay_seconds: int
+    ingest_schedule: str | None
+    transform_schedule: str | None
+    slack_connection_id: str
+    sns_topic_arn: str | None = None
     # Only in prod: where staging leaves the mark that its tests have passed, and where the
     # anonymised export goes, masked with a pepper of its own.
     staging_lake: LakeSettings | None = None
@@ -156,18 +159,6 @@ class Settings(_Frozen):
     export_schedule: str | None = None
     # When the compliance report of the month before is written.
     compliance_schedule: str | None = None
-    warehouse: WarehouseSettings
-    pepper: PepperSettings
-    # What opens the vault of tokens.
-    vault: PepperSettings
-    conform: ConformLimits
-    dbt_threads: int = Field(ge=1)
-    retries: int = Field(ge=0)
-    retry_delay_seconds: int = Field(ge=0)
-    ingest_schedule: str | None
-    transform_schedule: str | None
-    slack_connection_id: str
-    sns_topic_arn: str | None = None
     # None: nothing is published.
     cloudflare_connection_id: str | None = None
     # None: the lake is not copied.
@@ -193,7 +184,7 @@ class Settings(_Frozen):
 def load_settings(variables: Mapping[str, str] | None = None) -> Settings:
     """Read and check the settings; ``variables`` defaults to the process environment.
 
-    Raises SettingsError with one line for each mistake.
+    Raises SettingsError with a line that names the variable.
     """
     source = os.environ if variables is None else variables
     name = source.get("VENDING_ENV", Environment.DEV.value)
@@ -203,11 +194,7 @@ def load_settings(variables: Mapping[str, str] | None = None) -> Settings:
         raise SettingsError(
             f"VENDING_ENV is {name!r}; set it to one of {', '.join(Environment)}."
         ) from None
-    build = _BUILDERS[environment]
-    try:
-        return build(_Variables(source, environment))
-    except ValidationError as error:
-        raise SettingsError(_explain(environment, error)) from None
+    return _BUILDERS[environment](_Variables(source, environment))
 
 
 def set_variables(variables: Iterable[tuple[str, str]]) -> None:
@@ -250,19 +237,31 @@ class _Variables:
                 f"{name} is {value!r}; set it to one of {', '.join(choices)}."
             ) from None
 
-    def number(self, name: str, default: int) -> int:
+    def bucket(self, name: str, default: str | None = None) -> str:
+        value = self.text(name, default)
+        if not _BUCKET.fullmatch(value):
+            raise SettingsError(
+                f"{value!r} cannot be a bucket's name; set {name} to 3 to 63 lower-case letters, "
+                "digits, dots and dashes that begin and end with a letter or a digit."
+            )
+        return value
+
+    def number(self, name: str, default: int, *, least: int = 1) -> int:
         value = self._source.get(name) or str(default)
         try:
-            return int(value)
+            number = int(value)
         except ValueError:
             raise SettingsError(f"{name} is {value!r}; set it to a whole number.") from None
+        if number < least:
+            raise SettingsError(f"{name} is {number}; set it to {least} or more.")
+        return number
 
 
 def _limits(variables: _Variables, *, memory_mb: int, threads: int) -> ConformLimits:
     return ConformLimits(
-        memory_mb=variables.number("VENDING_CONFORM_MEMORY_MB", memory_mb),
+        memory_mb=variables.number("VENDING_CONFORM_MEMORY_MB", memory_mb, least=64),
         threads=variables.number("VENDING_CONFORM_THREADS", threads),
-        batch_bytes=variables.number("VENDING_BATCH_BYTES", 256_000_000),
+        batch_bytes=variables.number("VENDING_BATCH_BYTES", 256_000_000, least=1_000_000),
         batch_files=variables.number("VENDING_BATCH_FILES", 2_500),
     )
 
@@ -273,31 +272,34 @@ def _lake_copy(variables: _Variables) -> ObjectLakeSettings | None:
         return None
     return ObjectLakeSettings(
         store=variables.choice("VENDING_LAKE_COPY_STORE", ObjectStore, ObjectStore.R2),
-        bucket=variables.text("VENDING_LAKE_COPY_BUCKET"),
+        bucket=variables.bucket("VENDING_LAKE_COPY_BUCKET"),
         connection_id=connection_id,
         encryption="AES256",
     )
 
 
 def _bucket(
-    variables: _Variables, name: str, encryption: Literal["AES256", "aws:kms"]
+    variables: _Variables, default: str | None, encryption: Literal["AES256", "aws:kms"]
 ) -> ObjectLakeSettings:
+    kms_key_id = variables.optional("VENDING_KMS_KEY_ID")
+    if encryption == "aws:kms" and kms_key_id is None:
+        raise SettingsError("set VENDING_KMS_KEY_ID to the key that encrypts the lake.")
     return ObjectLakeSettings(
         store=variables.choice("VENDING_LAKE_STORE", ObjectStore, ObjectStore.S3),
-        bucket=name,
+        bucket=variables.bucket("VENDING_LAKE_BUCKET", default),
         connection_id=variables.text("VENDING_LAKE_CONNECTION", "lake"),
         restricted_connection_id=variables.optional("VENDING_RESTRICTED_LAKE_CONNECTION"),
         encryption=encryption,
-        kms_key_id=variables.optional("VENDING_KMS_KEY_ID"),
+        kms_key_id=kms_key_id,
     )
 
 
 def _dev(variables: _Variables) -> Settings:
     root = Path(variables.text("VENDING_DATA_DIR", str(CODE_ROOT / "data"))).expanduser().resolve()
-    bucket = variables.optional("VENDING_LAKE_BUCKET")
+    has_bucket = variables.optional("VENDING_LAKE_BUCKET") is not None
     return Settings(
         environment=Environment.DEV,
-        lake=_bucket(variables, bucket, "AES256") if bucket else DiskLakeSettings(root=root),
+        lake=_bucket(variables, None, "AES256") if has_bucket else DiskLakeSettings(root=root),
         warehouse=DuckDBSettings(
             path=root / "dbt_dev.duckdb", snapshot_path=root / "snapshot" / "vending.duckdb"
         ),
@@ -306,7 +308,7 @@ def _dev(variables: _Variables) -> Settings:
         conform=_limits(variables, memory_mb=256, threads=2),
         dbt_threads=variables.number("VENDING_DBT_THREADS", 2),
         retries=2,
-        retry_delay_seconds=variables.number("VENDING_RETRY_DELAY_SECONDS", 5),
+        retry_delay_seconds=variables.number("VENDING_RETRY_DELAY_SECONDS", 5, least=0),
         ingest_schedule=None,
         transform_schedule=None,
         slack_connection_id="slack",
@@ -335,11 +337,7 @@ def _cloud(
     company = variables.text("VENDING_COMPANY")
     return Settings(
         environment=environment,
-        lake=_bucket(
-            variables,
-            variables.text("VENDING_LAKE_BUCKET", f"{company}-vending-data-{environment.value}"),
-            encryption,
-        ),
+        lake=_bucket(variables, f"{company}-vending-data-{environment.value}", encryption),
         warehouse=SnowflakeSettings(
             environment=environment,
             connection_id=variables.text("VENDING_SNOWFLAKE_CONNECTION", "snowflake"),
@@ -360,7 +358,7 @@ def _cloud(
         conform=_limits(variables, memory_mb=256, threads=1),
         dbt_threads=variables.number("VENDING_DBT_THREADS", threads),
         retries=3,
-        retry_delay_seconds=variables.number("VENDING_RETRY_DELAY_SECONDS", 300),
+        retry_delay_seconds=variables.number("VENDING_RETRY_DELAY_SECONDS", 300, least=0),
         ingest_schedule=ingest_schedule,
         transform_schedule=transform_schedule,
         slack_connection_id="slack",
@@ -395,7 +393,7 @@ def _prod(variables: _Variables) -> Settings:
     )
     staging_lake = ObjectLakeSettings(
         store=variables.choice("VENDING_LAKE_STORE", ObjectStore, ObjectStore.S3),
-        bucket=variables.text(
+        bucket=variables.bucket(
             "VENDING_STAGING_LAKE_BUCKET",
             f"{variables.text('VENDING_COMPANY')}-vending-data-{Environment.STAGING.value}",
         ),
@@ -405,13 +403,11 @@ def _prod(variables: _Variables) -> Settings:
     export_pepper = PepperConnection(
         connection_id=variables.text("VENDING_EXPORT_PRIVACY_CONNECTION", "privacy_export")
     )
-    return settings.model_copy(
-        update={
-            "staging_lake": staging_lake,
-            "export_pepper": export_pepper,
-            "export_schedule": "30 6 * * *",
-            "compliance_schedule": "0 8 1 * *",
-        }
+    return settings._replace(
+        staging_lake=staging_lake,
+        export_pepper=export_pepper,
+        export_schedule="30 6 * * *",
+        compliance_schedule="0 8 1 * *",
     )
 
 
@@ -420,11 +416,3 @@ _BUILDERS = {
     Environment.STAGING: _staging,
     Environment.PROD: _prod,
 }
-
-
-def _explain(environment: Environment, error: ValidationError) -> str:
-    lines = [
-        f"{'.'.join(str(part) for part in mistake['loc'])}: {mistake['msg']}"
-        for mistake in error.errors()
-    ]
-    return f"The settings for {environment} are wrong: " + "; ".join(lines) + "."

@@ -108,7 +108,7 @@ def open_snowflake(settings: SnowflakeSettings, scratch: Path) -> Iterator[MartR
     from include.publish.snowflake_marts import SnowflakeMarts
     from include.warehouse.snowflake_session import session
 
-    builder = settings.model_copy(update={"connection_id": settings.transform_connection_id})
+    builder = settings._replace(connection_id=settings.transform_connection_id)
     with _bounded(scratch) as connection, session(builder) as opened:
         yield SnowflakeMarts(connection, "memory", scratch, opened, builder)
 

@@ -13,7 +13,6 @@ from airflow.sdk.exceptions import AirflowSkipException
 from include.alerts.callbacks import on_run_success
 from include.assets import EveryAsset, mart_assets
 from include.cloudflare.limiter import POOL
-from include.dag_defaults import leave_params_to_dag
 from include.publish.sinks import Sink
 from include.publish.sites import load_sites
 from include.settings import Environment, Settings, current_settings
@@ -259,8 +258,6 @@ def _for_each(settings: Settings, make: Callable[[str, Sink], XComArg]) -> list[
         if marts:
             with TaskGroup(sink.value):
                 made += [make(mart, sink) for mart in marts]
-    for published in made:
-        leave_params_to_dag(published.operator)
     return made
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import DAG, cross_downstream, get_parsing_context
 
-from include.dag_defaults import begin_when_deployed
+from include.dag_defaults import begin_when_deployed, leave_params_to_dag
 from include.settings import Environment, Settings
 from include.transform.layout import DbtNodes, load_layout
 from include.transform.node_task import node_task
@@ -41,7 +41,7 @@ def _whole_dag(settings: Settings, schedule: Any, dag_arguments: dict[str, Any])
         published = after_all([build, *nodes], layout.marts)
         if settings.environment is not Environment.DEV:
             _between_environments(settings, dag, published)
-    return dag
+    return leave_params_to_dag(dag)
 
 
 def _between_environments(settings: Settings, dag: DAG, published: Any) -> None:

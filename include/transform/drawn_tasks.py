@@ -5,7 +5,6 @@ from __future__ import annotations
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, BaseOperator, TaskGroup
 
-from include.dag_defaults import leave_params_to_dag
 from include.settings import Settings
 from include.transform.layout import Layout, PlannedTask
 from include.transform.node_task import node_task
@@ -26,11 +25,8 @@ def _make(task: PlannedTask, groups: _Groups, dag: DAG, settings: Settings) -> B
     group = groups.get(task.groups)
     place = {"task_id": label, "task_group": group, "dag": dag}
     if task.nodes is None:
-        made: BaseOperator = EmptyOperator(**place)
-    else:
-        made = node_task(settings, task.nodes, **place)
-    leave_params_to_dag(made)
-    return made
+        return EmptyOperator(**place)
+    return node_task(settings, task.nodes, **place)
 
 
 class _Groups:

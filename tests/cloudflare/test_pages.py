@@ -145,7 +145,7 @@ def test_without_wrangler_the_task_says_what_to_install(
     settings: Settings, folder: Path, declare: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     declare(docs={"folder": str(folder)})
-    without = settings.model_copy(update={"wrangler_command": ("/nowhere/wrangler",)})
+    without = settings._replace(wrangler_command=("/nowhere/wrangler",))
     monkeypatch.setattr(tasks, "current_settings", lambda: without)
     with pytest.raises(CloudflareError, match="install wrangler as docs"):
         tasks.deploy_site.function("docs")

@@ -14,7 +14,7 @@ from include.publish.digests import RowDigests
 from include.publish.marts import MartReader, PublishError, open_file, open_marts
 from include.publish.pipeline_tables import TEST_RESULTS
 from include.publish.spec import Column, D1Spec, PublishedMart, PublishSpec
-from include.settings import Settings
+from include.settings import Settings, SnowflakeSettings
 from include.warehouse.base import WarehouseError
 from tests.parity.services import DATABASE, Cloud
 
@@ -52,10 +52,10 @@ def create(schema: str) -> tuple[str, ...]:
 def settings(settings: Settings, cloud: Cloud) -> Settings:
     cloud.snowflake.execute(*create(f"{DATABASE}.marts"))
     # The emulator knows one user.
-    assert settings.warehouse.kind == "snowflake"
+    assert isinstance(settings.warehouse, SnowflakeSettings)
     connection = settings.warehouse.connection_id
-    warehouse = settings.warehouse.model_copy(update={"transform_connection_id": connection})
-    return settings.model_copy(update={"warehouse": warehouse})
+    warehouse = settings.warehouse._replace(transform_connection_id=connection)
+    return settings._replace(warehouse=warehouse)
 
 
 @pytest.fixture
@@ -116,9 +116,9 @@ def test_of_the_pipelines_own_tables_only_the_last_runs_rows_are_read(
 
 
 def test_a_connection_that_is_missing_is_one_sentence(settings: Settings, tmp_path: Path) -> None:
-    missing = settings.warehouse.model_copy(update={"transform_connection_id": "nobody"})
+    missing = settings.warehouse._replace(transform_connection_id="nobody")
     with (
         pytest.raises(WarehouseError, match=r"The Airflow connection 'nobody' is missing"),
-        open_marts(settings.model_copy(update={"warehouse": missing}), tmp_path),
+        open_marts(settings._replace(warehouse=missing), tmp_path),
     ):
         pass

@@ -129,7 +129,7 @@ def test_nothing_new_is_an_empty_plan(run, warehouse):
 
 def test_a_batch_ends_at_its_bound_on_files(run, lake, warehouse):
     deliver(lake, *(f"sales_VM{n:03}_20260101.csv" for n in range(7)))
-    limits = LIMITS.model_copy(update={"batch_files": 3})
+    limits = LIMITS._replace(batch_files=3)
 
     found = batches(run, plan_files(run, warehouse, CATALOG, limits))
 
@@ -204,7 +204,7 @@ def test_twenty_thousand_files_are_planned_in_seconds(run, lake, warehouse):
 def test_small_batches_share_a_task_and_a_large_one_has_its_own(run, lake, warehouse):
     deliver(lake, "products.csv", "staff.csv", "vending_machines.csv")
     deliver(lake, *(f"sales_VM{n:03}_20260101.csv" for n in range(6)))
-    limits = LIMITS.model_copy(update={"batch_files": 6})
+    limits = LIMITS._replace(batch_files=6)
 
     plan = plan_files(run, warehouse, CATALOG, limits)
 

@@ -155,7 +155,7 @@ def ingest(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ing
     """The steps of ingest over the lake behind the proxy, into a DuckDB."""
     monkeypatch.setattr(settle, "PAUSE_SECONDS", 0.0)
     dev = load_settings({"VENDING_DATA_DIR": str(tmp_path / "data")})
-    settings: Settings = dev.model_copy(update={"lake": store.settings})
+    settings: Settings = dev._replace(lake=store.settings)
     return Ingest(store.lake, settings)
 
 

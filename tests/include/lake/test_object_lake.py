@@ -145,7 +145,7 @@ def test_a_listing_can_be_bounded_by_the_time_of_change(lake):
 
 
 def test_staging_sends_no_key_even_if_one_is_named(settings, aws, bucket):
-    lake = open_lake(settings.model_copy(update={"kms_key_id": "alias/of-the-logs"}))
+    lake = open_lake(settings._replace(kms_key_id="alias/of-the-logs"))
     sent = []
     lake._client("staging/x").meta.events.register(
         "before-send.s3.PutObject", lambda request, **_: sent.append(dict(request.headers))
@@ -169,7 +169,7 @@ def test_staging_is_encrypted_with_aes256_and_every_object_is_classified(lake, a
 def test_prod_is_encrypted_with_its_key_however_large_an_object_is(
     settings, aws, bucket, size, tmp_path
 ):
-    prod = settings.model_copy(update={"encryption": "aws:kms", "kms_key_id": "alias/lake"})
+    prod = settings._replace(encryption="aws:kms", kms_key_id="alias/lake")
     made = tmp_path / "made.parquet"
     made.write_bytes(b"x" * size)
 
@@ -191,7 +191,7 @@ def tags(aws: Aws, bucket: str, key: str) -> dict[str, str]:
 
 
 def test_r2_gets_neither_tags_nor_encryption_nor_new_checksums(settings):
-    lake = open_lake(settings.model_copy(update={"store": ObjectStore.R2}))
+    lake = open_lake(settings._replace(store=ObjectStore.R2))
     config = lake._client("staging/x").meta.config
     sent = []
     lake._client("staging/x").meta.events.register(
@@ -210,7 +210,7 @@ def test_r2_gets_neither_tags_nor_encryption_nor_new_checksums(settings):
 def test_what_vendors_sent_is_reached_through_a_connection_of_its_own(
     settings: ObjectLakeSettings, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = settings.model_copy(update={"restricted_connection_id": "restricted_lake"})
+    own = settings._replace(restricted_connection_id="restricted_lake")
     nowhere = aws.connection | {"extra": {"endpoint_url": "http://127.0.0.1:9"}}
     monkeypatch.setenv("AIRFLOW_CONN_RESTRICTED_LAKE", json.dumps(aws.connection))
     open_lake(own).write_bytes("sources/a.csv", b"1")
@@ -328,7 +328,7 @@ def test_an_absent_object_is_a_sentence_with_the_remedy(lake):
 
 
 def test_a_missing_bucket_and_a_store_that_does_not_answer_are_sentences(settings, monkeypatch):
-    gone = open_lake(settings.model_copy(update={"bucket": "acme-gone"}))
+    gone = open_lake(settings._replace(bucket="acme-gone"))
     with pytest.raises(LakeError, match=r"acme-gone \(NoSuchBucket\); make the bucket or correct"):
         list(gone.list("sources"))
 

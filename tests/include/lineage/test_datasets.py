@@ -109,7 +109,7 @@ def test_a_bucket_is_named_as_other_tools_name_it(settings: Settings) -> None:
     bucket = ObjectLakeSettings(
         bucket="acme-vending-data-dev", connection_id="lake", encryption="AES256"
     )
-    places = places_of(settings.model_copy(update={"lake": bucket}))
+    places = places_of(settings._replace(lake=bucket))
     found = places.object("raw/files/sales_VM001_20260101.csv/1")
     assert found == Place(
         "s3://acme-vending-data-dev", "raw-data/versions/files/sales_VM001_20260101.csv/1"

@@ -75,14 +75,12 @@ def platform_over(folder: Path) -> Platform:
     prod = load_settings(
         {"VENDING_ENV": "prod", "VENDING_COMPANY": "acme", "VENDING_KMS_KEY_ID": "key"}
     )
-    prod = prod.model_copy(
-        update={
-            "lake": DiskLakeSettings(root=folder / "prod"),
-            "staging_lake": DiskLakeSettings(root=folder / "staging"),
-            "warehouse": DuckDBSettings(path=folder / "prod.db", snapshot_path=folder / "s.db"),
-            "pepper": PepperFile(path=folder / "pepper-prod"),
-            "export_pepper": PepperFile(path=folder / "pepper-export"),
-        }
+    prod = prod._replace(
+        lake=DiskLakeSettings(root=folder / "prod"),
+        staging_lake=DiskLakeSettings(root=folder / "staging"),
+        warehouse=DuckDBSettings(path=folder / "prod.db", snapshot_path=folder / "s.db"),
+        pepper=PepperFile(path=folder / "pepper-prod"),
+        export_pepper=PepperFile(path=folder / "pepper-export"),
     )
     return Platform(prod, load_settings({"VENDING_DATA_DIR": str(folder / "staging")}))
 
@@ -266,7 +264,7 @@ def test_a_group_smaller_than_k_is_not_released_and_nothing_else_is(
 
 
 def test_the_warehouses_own_pepper_is_refused(platform, run_export) -> None:
-    same = platform.prod.model_copy(update={"export_pepper": platform.prod.pepper})
+    same = platform.prod._replace(export_pepper=platform.prod.pepper)
 
     with pytest.raises(AirflowFailException, match="pepper of exports is that of the warehouse"):
         run_export(Platform(same, platform.staging))

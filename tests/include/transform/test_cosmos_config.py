@@ -117,7 +117,7 @@ def test_failures_of_nodes_are_told_by_the_check_alone(dag: DAG) -> None:
 def test_in_the_cloud_a_waiting_task_leaves_its_slot_at_once(
     environment: Environment, patience: float, settings: Settings
 ) -> None:
-    cloud = settings.model_copy(update={"environment": environment})
+    cloud = settings._replace(environment=environment)
     build_manifest(DbtProject.of_target(cloud.dbt_target))
     assert {task.waiting.patience.total_seconds() for task in tasks(rendered(cloud))} == {patience}
 
