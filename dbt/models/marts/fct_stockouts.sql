@@ -11,7 +11,8 @@ with slot_events as {{ inlined() }} (
 
 ),
 
--- A sale can only empty a slot on a day that closes without stock or on which a visit came too.
+-- No sale can empty a slot on a day on which less left it than was in it: units that a visit adds
+-- only leave more.
 days_at_risk as (
 
     select
@@ -21,7 +22,7 @@ days_at_risk as (
         business_date,
         opening_stock
     from {{ ref('fct_daily_inventory') }}
-    where units_sold > 0 and (closing_stock <= 0 or units_added > 0 or units_removed > 0)
+    where units_sold > 0 and units_sold + units_removed >= opening_stock
 
 ),
 
