@@ -11,7 +11,7 @@ from include.contracts import load_catalog
 from include.ingest.conform import conform_files
 from include.ingest.plan import PersonalFinding
 from include.privacy.pepper import PepperError, Purpose
-from include.settings import load_settings
+from include.settings import PepperConnection, load_settings
 from tests.include.ingest.conforming import LIMITS, PEPPER, conform_text, conform_with
 
 STAFF = "staff_id,staff_name,phone,email,birth_date,home_address,route_code\n"
@@ -126,4 +126,4 @@ def test_staging_and_prod_have_no_pepper_of_their_own() -> None:
         variables = {"VENDING_ENV": environment, "VENDING_COMPANY": "acme"}
         if environment == "prod":
             variables["VENDING_KMS_KEY_ID"] = "key"
-        assert load_settings(variables).pepper.kind == "connection"
+        assert isinstance(load_settings(variables).pepper, PepperConnection)
