@@ -1,4 +1,4 @@
-"""The settings: defaults of each environment, and one line for each mistake."""
+"""The settings: defaults of each environment, and a line that names the variable of a mistake."""
 
 from __future__ import annotations
 
