@@ -283,7 +283,9 @@ def _bucket(
 ) -> ObjectLakeSettings:
     kms_key_id = variables.optional("VENDING_KMS_KEY_ID")
     if encryption == "aws:kms" and kms_key_id is None:
-        raise SettingsError("set VENDING_KMS_KEY_ID to the key that encrypts the lake.")
+        raise SettingsError(
+            "The lake has no key: set VENDING_KMS_KEY_ID to the key that encrypts the lake."
+        )
     return ObjectLakeSettings(
         store=variables.choice("VENDING_LAKE_STORE", ObjectStore, ObjectStore.S3),
         bucket=variables.bucket("VENDING_LAKE_BUCKET", default),
