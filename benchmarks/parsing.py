@@ -16,13 +16,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Collection, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.nothing import NOTHING_OPERATOR
-from benchmarks.processes import answer_of
+from benchmarks.processes import answer_of, run_module
 from benchmarks.results import Result, compared, show
 from deploy.local.layout import REPOSITORY
+from deploy.local.preparation import build_manifest
 
 MOST_RATIO = 1.3
 MODELS = 500
@@ -77,6 +79,7 @@ def measure(rounds: int = 5, names: Sequence[str] = ()) -> list[Result]:
 
     In a process of its own: whatever its caller has imported a parse would find there already.
     """
+    run_module(*build_manifest())
     answer = answer_of("benchmarks.parsing", *names, "--as-json", "--rounds", str(rounds))
     return [Result.of(record) for record in answer]
 
@@ -135,8 +138,9 @@ def _statements(edges: Sequence[Sequence[int]]) -> list[str]:
 
 
 def _parse(path: Path) -> Parse:
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        return pool.apply(_parse_here, (path,))
+    # Not a pool of multiprocessing: a process that ends there is made again, for ever.
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as process:
+        return process.submit(_parse_here, path).result()
 
 
 def _parse_here(path: Path) -> Parse:

@@ -9,14 +9,35 @@ with {{ landed_rows(ref('stg_vending__sales'), 'sales', name='landed_lines') }}
     )
 }},
 
-voids as (
+voided_transactions as (
 
     select
         source,
         machine_id,
-        original_transaction_id
+        original_transaction_id as transaction_id
     from last_lines
     where transaction_type = 'void'
+    group by source, machine_id, original_transaction_id
+
+),
+
+counted_lines as (
+
+    select
+        last_lines.source,
+        last_lines.currency,
+        last_lines.amount,
+        case when last_lines.transaction_type = 'sale' then last_lines.quantity else 0 end
+            as units_sold
+    from last_lines
+    left join voided_transactions
+        on
+            last_lines.source = voided_transactions.source
+            and last_lines.machine_id = voided_transactions.machine_id
+            and last_lines.transaction_id = voided_transactions.transaction_id
+    where
+        last_lines.transaction_type = 'refund'
+        or (last_lines.transaction_type = 'sale' and voided_transactions.transaction_id is null)
 
 ),
 
@@ -26,21 +47,8 @@ raw_revenue as (
         source,
         currency,
         sum(amount) as revenue,
-        sum(case when transaction_type = 'sale' then quantity else 0 end) as units_sold
-    from last_lines
-    where
-        transaction_type = 'refund'
-        or (
-            transaction_type = 'sale'
-            and not exists (
-                select 1
-                from voids
-                where
-                    voids.source = last_lines.source
-                    and voids.machine_id = last_lines.machine_id
-                    and voids.original_transaction_id = last_lines.transaction_id
-            )
-        )
+        sum(units_sold) as units_sold
+    from counted_lines
     group by source, currency
 
 ),

@@ -238,11 +238,61 @@ def _void_names_another_sale(warehouse: RawWarehouse) -> None:
     )
 
 
+def _last_day_was_the_day_before(warehouse: RawWarehouse) -> None:
+    """Landed later, so it wins: nothing is left on the last business date, of any machine."""
+    warehouse.land(
+        "copies/sales_M1_3.csv",
+        "2025-03-07 00:03",
+        [
+            Sale("M1", "T7", at("2025-03-02 05:00"), 2, "COLA", COLA),
+            Sale("M1", "T9", at("2025-03-02 05:02"), 1, "TEA", -TEA,
+                 transaction_type="void", original_transaction_id="T2"),
+            Sale("M1", "T10", at("2025-03-02 05:03"), 1, "TEA", -TEA,
+                 transaction_type="refund", original_transaction_id="T4"),
+        ],
+    )  # fmt: skip
+
+
 def _last_day_and_masters_are_retired(warehouse: RawWarehouse) -> None:
     """The last business date is an earlier one again, and M1 has not moved after all."""
+    warehouse.retire("copies/sales_M1_3.csv")
     warehouse.retire("sales_M1_3.csv")
     warehouse.retire("machines_2.csv")
     warehouse.retire("visits_M1_0.csv")
+
+
+def _visit_fills_what_was_empty(warehouse: RawWarehouse) -> None:
+    """Two days after slot 1 of M1 sold out. W1 drives another route."""
+    warehouse.land(
+        "visits_M1_4.csv",
+        "2025-03-08 00:00",
+        [Visit("M1", "V4", 1, "TEA", at("2025-03-04 00:00"), 2)],
+    )
+    warehouse.land("staff_2.csv", "2025-03-08 00:01", [Staff("W1", "R2")])
+
+
+def _slot_sells_out_again(warehouse: RawWarehouse) -> None:
+    warehouse.land(
+        "sales_M1_5.csv",
+        "2025-03-09 00:00",
+        [
+            Sale("M1", "T11", at("2025-03-05 01:00"), 1, "TEA", TEA),
+            Sale("M1", "T12", at("2025-03-05 02:00"), 1, "TEA", TEA),
+        ],
+    )
+
+
+def _late_visit_ended_a_stockout(warehouse: RawWarehouse) -> None:
+    """A day before the visit that was known: the first stock-out ends, the second begins later."""
+    warehouse.land(
+        "visits_M1_3.csv",
+        "2025-03-10 00:00",
+        [Visit("M1", "V3", 1, "TEA", at("2025-03-03 00:00"), 1)],
+    )
+
+
+def _late_visit_is_retired(warehouse: RawWarehouse) -> None:
+    warehouse.retire("visits_M1_3.csv")
 
 
 BASELINE = Delivery("baseline", _baseline, revenue=Decimal("960"), units_sold=8)
@@ -254,10 +304,15 @@ DELIVERIES = (
     Delivery("late masters", _late_masters, Decimal("1200"), 9),
     Delivery("voids of earlier sales", _voids_of_the_third_day, Decimal("900"), 8),
     Delivery("a void names another sale", _void_names_another_sale, Decimal("1020"), 9),
+    Delivery("the last day was the day before", _last_day_was_the_day_before, Decimal("1020"), 9),
     Delivery(
         "the last day and masters are retired",
         _last_day_and_masters_are_retired,
         Decimal("1200"),
         9,
     ),
+    Delivery("a visit fills what was empty", _visit_fills_what_was_empty, Decimal("1200"), 9),
+    Delivery("the slot sells out again", _slot_sells_out_again, Decimal("1500"), 11),
+    Delivery("a late visit ended a stock-out", _late_visit_ended_a_stockout, Decimal("1500"), 11),
+    Delivery("the late visit is retired", _late_visit_is_retired, Decimal("1500"), 11),
 )

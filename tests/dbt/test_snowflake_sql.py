@@ -31,7 +31,9 @@ _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 # A key that arrives may stand in any other load, on any day, and one of those may be what won, or
 # a void of any later day may cancel it. What a dimension says is compared with all that is stored,
-# as a version may also vanish. The stock of a slot begins with its first visit, whenever it was.
+# as a version may also vanish: of a sale with the days between which each member is stored. Which
+# machine lost a line with a load that was retired, and where the stock of a machine ends, all of
+# its days say; how long a slot has been filled, all of its visits. A stock-out may last.
 WHOLE_SCANS = {
     "int_sales_resolved": {
         Scan("candidate_lines", "stg_vending__sales"),
@@ -40,11 +42,21 @@ WHOLE_SCANS = {
     },
     "int_replenishments_resolved": {Scan("candidate_rows", "stg_vending__replenishment")},
     "int_telemetry_resolved": {Scan("candidate_rows", "stg_vending__machine_telemetry")},
-    "fct_sales": {Scan("moved_lines", "fct_sales")},
+    "fct_sales": {Scan("stored_members", "fct_sales")},
+    "fct_replenishments": {
+        Scan("stored_members", "fct_replenishments"),
+        Scan("rerouted_visits", "fct_replenishments"),
+    },
     "fct_daily_inventory": {
-        Scan("slot_products", "int_replenishments_resolved"),
-        Scan("slots", "int_replenishments_resolved"),
+        Scan("stock_changes", "fct_daily_inventory"),
         Scan("touches", "fct_daily_inventory"),
+        Scan("touched_machines", "fct_daily_inventory"),
+    },
+    "fct_stockouts": {
+        Scan("stock_changes", "fct_daily_inventory"),
+        Scan("slot_touches", "fct_stockouts"),
+        Scan("first_fillings", "int_replenishments_resolved"),
+        Scan("inventory_seen", "fct_daily_inventory"),
     },
 }
 

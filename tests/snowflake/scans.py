@@ -144,8 +144,9 @@ def _is_held_to(
 def _hands_on(select: exp.Select, sources: list[Source]) -> bool:
     """Whether a condition on what the query gives is one on what it reads."""
     gathers = select.args.get("group") or select.args.get("distinct") or select.args.get("qualify")
+    looks_up = bool((where := select.args.get("where")) and where.find(exp.Exists))
     computes = any(column.find(exp.AggFunc, exp.Window) for column in select.expressions)
-    return not (gathers or computes or any(source.is_outer for source in sources))
+    return not (gathers or looks_up or computes or any(source.is_outer for source in sources))
 
 
 def _conjuncts(clause: exp.Expression | None) -> Iterator[exp.Expression]:

@@ -2,7 +2,8 @@
   The CTEs with which a model that resolves landed rows begins: current_loads (of the dataset, in
   the order in which they landed), this_run (the ledger's sequence that the model will have seen),
   one with the rows of current loads, their loaded_seq and landing_order, and in an incremental run
-  retired_loads (those that the model's last run still knew as current).
+  arrived_rows (those of them that are new to the model) and retired_loads (those that the model's
+  last run still knew as current).
   Usage: with {{ landed_rows(ref('stg_vending__sales'), 'sales', name='landed_lines') }} …
   Trap: join int_loads and never trust raw alone: a load that commits while dbt runs is already in
   raw and not yet in this run's ledger.
@@ -13,6 +14,8 @@ current_loads as (
     select
         load_id,
         loaded_seq,
+        business_date_from,
+        rows_conformed,
         row_number() over (order by landed_at, load_id) as landing_order
     from {{ ref('int_loads') }}
     where dataset = '{{ dataset }}' and is_current
@@ -36,6 +39,31 @@ this_run as (
 
 ),
 {%- if is_incremental() %}
+
+arrived_loads as (
+
+    select
+        load_id,
+        business_date_from
+    from current_loads
+    where loaded_seq > {{ ledger_watermark() }} and rows_conformed is distinct from 0
+
+),
+
+-- The first of their business dates spares a scan of all days; a load without one hides no row.
+arrived_rows as (
+
+    select landed.*
+    from {{ name }} as landed
+    inner join {{ few_rows('arrived_loads') }} as arrived_loads
+        on landed._load_id = arrived_loads.load_id
+    where
+        landed.business_date >= (
+            select min(coalesce(business_date_from, cast('{{ var("history_from") }}' as date)))
+            from arrived_loads
+        )
+
+),
 
 retired_loads as (
 

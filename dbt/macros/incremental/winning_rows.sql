@@ -14,15 +14,15 @@ with {{ landed_rows(staging_model, dataset) }}
 {% if is_incremental() -%}
 touched_keys as (
 
-    select {{ key_list }} from landed_rows
-    where loaded_seq > {{ ledger_watermark() }}
+    select {{ key_list }} from arrived_rows
     union
     select
         {%- for key in keys %}
         stored.{{ key }}{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ this }} as stored
-    inner join retired_loads on stored._load_id = retired_loads.load_id
+    inner join {{ few_rows('retired_loads') }} as retired_loads
+        on stored._load_id = retired_loads.load_id
 
 ),
 

@@ -16,16 +16,9 @@ with {{ landed_rows(ref('stg_vending__sales'), 'sales', name='landed_lines') }}
 
 {% if is_incremental() %}
 
-stored_lines as (
+stored_lines as {{ inlined() }} (
 
     select * from {{ this }}
-
-),
-
-arrived_lines as (
-
-    select * from landed_lines
-    where loaded_seq > {{ ledger_watermark() }}
 
 ),
 
@@ -33,7 +26,8 @@ departed_lines as (
 
     select stored_lines.*
     from stored_lines
-    inner join retired_loads on stored_lines._load_id = retired_loads.load_id
+    inner join {{ few_rows('retired_loads') }} as retired_loads
+        on stored_lines._load_id = retired_loads.load_id
 
 ),
 
@@ -43,7 +37,7 @@ changed_transactions as (
         source,
         machine_id,
         transaction_id
-    from arrived_lines
+    from arrived_rows
     union
     select
         source,
@@ -60,22 +54,25 @@ originals_of_changed_voids as (
         source,
         machine_id,
         original_transaction_id as transaction_id
-    from arrived_lines
+    from arrived_rows
     where transaction_type = 'void' and original_transaction_id is not null
     union
     select
-        stored_lines.source,
-        stored_lines.machine_id,
-        stored_lines.original_transaction_id as transaction_id
+        source,
+        machine_id,
+        original_transaction_id as transaction_id
     from stored_lines
-    inner join changed_transactions
-        on
-            stored_lines.source = changed_transactions.source
-            and stored_lines.machine_id = changed_transactions.machine_id
-            and stored_lines.transaction_id = changed_transactions.transaction_id
     where
-        stored_lines.transaction_type = 'void'
-        and stored_lines.original_transaction_id is not null
+        transaction_type = 'void'
+        and original_transaction_id is not null
+        and exists (
+            select 1
+            from changed_transactions
+            where
+                changed_transactions.source = stored_lines.source
+                and changed_transactions.machine_id = stored_lines.machine_id
+                and changed_transactions.transaction_id = stored_lines.transaction_id
+        )
 
 ),
 

@@ -9,74 +9,48 @@
 -- Grain: one slot and business date, from the slot's first replenishment to the last business date
 -- of its source. opening + added - removed - sold = closing, and the next day opens with it.
 -- An incremental run rebuilds a machine from its earliest touched day on, starting from the stock
--- stored for the day before: a correction may move a line to another slot of the machine, and
--- which slot it came from is not known any more.
+-- stored for the day before.
 
-with replenishments as (
+-- Read by changed_stock() in an incremental run:
+-- depends_on: {{ ref('int_loads') }}
+-- depends_on: {{ ref('int_sales_resolved') }}
 
-    select * from {{ ref('int_replenishments_resolved') }}
+with {% if is_incremental() -%}
 
-),
-
-sales_lines as (
-
-    select * from {{ ref('int_sales_resolved') }}
-
-),
-
-retired_loads as (
-
-    select * from {{ ref('int_loads') }}
-    where dataset in ('sales', 'replenishment') and not is_current
-
-),
-
-{% if is_incremental() %}
-
-stored_inventory as (
+stored_inventory as {{ inlined() }} (
 
     select * from {{ this }}
 
 ),
+
+{{ changed_stock('stored_inventory') }}
 
 touches as (
 
     select
         source,
         machine_id,
-        min(earliest_business_date) as from_date
-    from sales_lines
-    where _ledger_seq > {{ ledger_watermark() }}
-    group by source, machine_id
-    union all
-    select
-        source,
-        machine_id,
-        min(earliest_business_date) as from_date
-    from replenishments
-    where _ledger_seq > {{ ledger_watermark() }}
-    group by source, machine_id
-    union all
-    -- Lines of retired loads that no other load has: their days are known only from the ledger.
-    select
-        stored_inventory.source,
-        stored_inventory.machine_id,
-        min(retired_loads.business_date_from) as from_date
-    from stored_inventory
-    inner join retired_loads
-        on stored_inventory.source = retired_loads.source
-    where
-        retired_loads.retired_seq > {{ ledger_watermark() }}
-        and retired_loads.business_date_from is not null
-    group by stored_inventory.source, stored_inventory.machine_id
+        from_date
+    from changed_stock
     union all
     -- Machines without any event since: they still have a stock on the source's new days.
     select
+        source,
+        machine_id,
+        {{ add_days('max(business_date)', 1) }} as from_date
+    from stored_inventory
+    group by source, machine_id
+    union all
+    -- Days that the source no longer has: its last event came to lie on an earlier one.
+    select
         stored_inventory.source,
         stored_inventory.machine_id,
-        {{ add_days('max(stored_inventory.business_date)', 1) }} as from_date
+        {{ add_days('periods.last_business_date', 1) }} as from_date
     from stored_inventory
-    group by stored_inventory.source, stored_inventory.machine_id
+    inner join {{ ref('int_source_periods') }} as periods
+        on
+            stored_inventory.source = periods.source
+            and stored_inventory.business_date > periods.last_business_date
 
 ),
 
@@ -91,35 +65,117 @@ touched_machines as (
 
 ),
 
-{% else %}
+-- Beside the join to machines, so that the engine skips all days before.
+first_touch as (
 
-touched_machines as (
+    select min(from_date) as from_date from touched_machines
+
+),
+
+replenishments as (
+
+    select visits.*
+    from {{ ref('int_replenishments_resolved') }} as visits
+    inner join {{ few_rows('touched_machines') }} as touched_machines
+        on
+            visits.source = touched_machines.source
+            and visits.machine_id = touched_machines.machine_id
+            and visits.business_date >= touched_machines.from_date
+    where visits.business_date >= (select first_touch.from_date from first_touch)
+
+),
+
+-- What was in a slot at the end of the day before, and which product.
+carried_slots as (
+
+    select
+        stored_inventory.source,
+        stored_inventory.machine_id,
+        stored_inventory.slot_number,
+        touched_machines.from_date as opens_on,
+        stored_inventory.product_id,
+        stored_inventory.closing_stock,
+        stored_inventory._ledger_seq
+    from stored_inventory
+    inner join {{ few_rows('touched_machines') }} as touched_machines
+        on
+            stored_inventory.source = touched_machines.source
+            and stored_inventory.machine_id = touched_machines.machine_id
+            and stored_inventory.business_date = {{ add_days('touched_machines.from_date', -1) }}
+
+),
+
+events as (
+
+    select slot_events.*
+    from {{ ref('int_slot_events') }} as slot_events
+    inner join {{ few_rows('touched_machines') }} as touched_machines
+        on
+            slot_events.source = touched_machines.source
+            and slot_events.machine_id = touched_machines.machine_id
+            and slot_events.business_date >= touched_machines.from_date
+    where slot_events.business_date >= (select first_touch.from_date from first_touch)
+
+),
+
+{%- else -%}
+
+replenishments as (
+
+    select * from {{ ref('int_replenishments_resolved') }}
+
+),
+
+carried_slots as (
 
     select
         source,
         machine_id,
-        min(business_date) as from_date
+        slot_number,
+        business_date as opens_on,
+        product_id,
+        0 as closing_stock,
+        _ledger_seq
     from replenishments
-    group by source, machine_id
+    where false
 
 ),
 
-{% endif %}
+events as {{ inlined() }} (
+
+    select * from {{ ref('int_slot_events') }}
+
+),
+
+{%- endif %}
+
+slot_openings as (
+
+    select
+        source,
+        machine_id,
+        slot_number,
+        opens_on
+    from carried_slots
+    union all
+    select
+        source,
+        machine_id,
+        slot_number,
+        business_date as opens_on
+    from replenishments
+
+),
 
 slots as (
 
     select
-        replenishments.source,
-        replenishments.machine_id,
-        replenishments.slot_number,
-        max(touched_machines.from_date) as from_date,
-        min(replenishments.business_date) as first_replenished_on
-    from replenishments
-    inner join touched_machines
-        on
-            replenishments.source = touched_machines.source
-            and replenishments.machine_id = touched_machines.machine_id
-    group by replenishments.source, replenishments.machine_id, replenishments.slot_number
+        source,
+        machine_id,
+        slot_number,
+        min(opens_on) as opens_on
+    from slot_openings
+    group by source, machine_id, slot_number
 
 ),
 
@@ -135,20 +191,8 @@ slot_days as (
         on slots.source = periods.source
     inner join {{ ref('dim_dates') }} as days
         on
-            days.date_day >= greatest(slots.from_date, slots.first_replenished_on)
+            slots.opens_on <= days.date_day
             and periods.last_business_date >= days.date_day
-
-),
-
-events as {{ inlined() }} (
-
-    select slot_events.*
-    from {{ ref('int_slot_events') }} as slot_events
-    inner join touched_machines
-        on
-            slot_events.source = touched_machines.source
-            and slot_events.machine_id = touched_machines.machine_id
-            and slot_events.business_date >= touched_machines.from_date
 
 ),
 
@@ -236,28 +280,6 @@ slot_products as (
 
 ),
 
-{% if is_incremental() %}
-
-carried_stock as (
-
-    select
-        stored_inventory.source,
-        stored_inventory.machine_id,
-        stored_inventory.slot_number,
-        stored_inventory.closing_stock
-    from stored_inventory
-    inner join slots
-        on
-            stored_inventory.source = slots.source
-            and stored_inventory.machine_id = slots.machine_id
-            and stored_inventory.slot_number = slots.slot_number
-            and stored_inventory.business_date = {{ add_days('slots.from_date', -1) }}
-            and slots.first_replenished_on < slots.from_date
-
-),
-
-{% endif %}
-
 running_stock as (
 
     select
@@ -265,20 +287,22 @@ running_stock as (
         slot_days.machine_id,
         slot_days.slot_number,
         slot_days.business_date,
-        slot_products.product_id,
+        coalesce(slot_products.product_id, carried_slots.product_id) as product_id,
         coalesce(day_totals.units_added, 0) as units_added,
         coalesce(day_totals.units_removed, 0) as units_removed,
         coalesce(day_totals.units_sold, 0) as units_sold,
         coalesce(day_totals.stock_change, 0) as stock_change,
-        {% if is_incremental() %}coalesce(carried_stock.closing_stock, 0) + {% endif -%}
-        sum(coalesce(day_totals.stock_change, 0)) over (
+        coalesce(carried_slots.closing_stock, 0) + sum(coalesce(day_totals.stock_change, 0)) over (
             partition by slot_days.source, slot_days.machine_id, slot_days.slot_number
             order by slot_days.business_date
             rows between unbounded preceding and current row
         ) as closing_stock,
         counts.counted_stock,
         counts.change_until_count,
-        greatest(slot_products._ledger_seq, coalesce(day_totals._ledger_seq, 0)) as _ledger_seq
+        greatest(
+            coalesce(slot_products._ledger_seq, carried_slots._ledger_seq),
+            coalesce(day_totals._ledger_seq, 0)
+        ) as _ledger_seq
     from slot_days
     left join day_totals
         on
@@ -300,13 +324,11 @@ running_stock as (
             and slot_days.business_date >= slot_products.filled_on
             and slot_days.business_date
             < coalesce(slot_products.next_filled_on, cast('{{ var("history_to") }}' as date))
-    {% if is_incremental() %}
-    left join carried_stock
+    left join carried_slots
         on
-            slot_days.source = carried_stock.source
-            and slot_days.machine_id = carried_stock.machine_id
-            and slot_days.slot_number = carried_stock.slot_number
-    {% endif %}
+            slot_days.source = carried_slots.source
+            and slot_days.machine_id = carried_slots.machine_id
+            and slot_days.slot_number = carried_slots.slot_number
 
 ),
 
@@ -344,11 +366,12 @@ touched_machine_days as (
         stored_inventory.machine_id,
         stored_inventory.business_date
     from stored_inventory
-    inner join touched_machines
+    inner join {{ few_rows('touched_machines') }} as touched_machines
         on
             stored_inventory.source = touched_machines.source
             and stored_inventory.machine_id = touched_machines.machine_id
             and stored_inventory.business_date >= touched_machines.from_date
+    where stored_inventory.business_date >= (select first_touch.from_date from first_touch)
 
 ){% endif %}
 

@@ -32,7 +32,7 @@ sales_to_add_up as (
 
     select sales.*
     from sales
-    inner join touched_days
+    inner join {{ few_rows('touched_days') }} as touched_days
         on
             sales.source = touched_days.source
             and sales.business_date = touched_days.business_date

@@ -73,7 +73,7 @@ readings_to_add_up as (
 
     select readings.*
     from readings
-    inner join touched_days
+    inner join {{ few_rows('touched_days') }} as touched_days
         on
             readings.source = touched_days.source
             and readings.machine_id = touched_days.machine_id

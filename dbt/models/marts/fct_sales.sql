@@ -9,16 +9,12 @@
 -- Grain: one line of a sale or refund that counts. Voids and the sales they cancel are in
 -- fct_voided_sales, so that whoever sums amount here gets revenue.
 
-with resolved_lines as (
+-- Read only in an incremental run:
+-- depends_on: {{ ref('int_loads') }}
+
+with resolved_lines as {{ inlined() }} (
 
     select * from {{ ref('int_sales_resolved') }}
-
-),
-
-retired_loads as (
-
-    select * from {{ ref('int_loads') }}
-    where not is_current
 
 ),
 
@@ -43,7 +39,14 @@ counted_lines as (
 
 {% if is_incremental() %}
 
-stored_sales as (
+retired_loads as (
+
+    select load_id from {{ ref('int_loads') }}
+    where retired_seq > {{ ledger_watermark() }}
+
+),
+
+stored_sales as {{ inlined() }} (
 
     select * from {{ this }}
 
@@ -66,32 +69,12 @@ departed_lines as (
         stored_sales.sale_key,
         stored_sales.business_date
     from stored_sales
-    inner join retired_loads on stored_sales._load_id = retired_loads.load_id
-    where retired_loads.retired_seq > {{ ledger_watermark() }}
+    inner join {{ few_rows('retired_loads') }} as retired_loads
+        on stored_sales._load_id = retired_loads.load_id
 
 ),
 
--- The dimensions are compared themselves and not their ledger sequence, because a version can also
--- vanish, and because a repeated master that changes nothing should touch nothing.
-moved_lines as (
-
-    select
-        stored_sales.sale_key,
-        stored_sales.business_date
-    from stored_sales
-    left join machines
-        on
-            stored_sales.machine_key = machines.machine_key
-            and stored_sales.business_date >= machines.valid_from
-            and stored_sales.business_date < machines.valid_to
-    left join products
-        on
-            stored_sales.product_key = products.product_key
-            and stored_sales.business_date >= products.valid_from
-            and stored_sales.business_date < products.valid_to
-    where machines.machine_key is null or products.product_key is null
-
-),
+{{ moved_rows('stored_sales', 'sale_key', name='moved_lines') }}
 
 touched_lines as (
 

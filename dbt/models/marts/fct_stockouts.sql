@@ -1,3 +1,11 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='replace_touched',
+        unique_key=['source', 'machine_id', 'slot_number', 'business_date'],
+    )
+}}
+
 -- Grain: one stock-out of a slot, from the sale that emptied it to the next visit that added units.
 -- A slot that a visit emptied is out of use, not out of stock.
 --
@@ -5,11 +13,138 @@
 -- last {{ var('stockout_demand_days') }} days up to the stock-out, or since the slot's first
 -- replenishment, without the hours in which the slot was out of stock then too.
 
-with slot_events as {{ inlined() }} (
+-- An incremental run rebuilds the stock-outs of a slot from the first one on that may have changed:
+-- one that is open, or that lasted into days on which the stock of its machine has changed.
+
+-- Read by changed_stock() in an incremental run:
+-- depends_on: {{ ref('int_loads') }}
+-- depends_on: {{ ref('int_sales_resolved') }}
+-- depends_on: {{ ref('int_replenishments_resolved') }}
+
+with {% if is_incremental() -%}
+
+stored_stockouts as {{ inlined() }} (
+
+    select * from {{ this }}
+
+),
+
+{{ changed_stock(ref('fct_daily_inventory')) }}
+
+-- Beside a join to machines or slots, so that the engine skips all days before.
+first_change as (
+
+    select min(from_date) as from_date from changed_stock
+
+),
+
+slots_of_changed_machines as (
+
+    select
+        inventory.source,
+        inventory.machine_id,
+        inventory.slot_number,
+        changed_stock.from_date
+    from {{ ref('fct_daily_inventory') }} as inventory
+    inner join {{ few_rows('changed_stock') }} as changed_stock
+        on
+            inventory.source = changed_stock.source
+            and inventory.machine_id = changed_stock.machine_id
+            and inventory.business_date >= changed_stock.from_date
+    where inventory.business_date >= (select first_change.from_date from first_change)
+    group by
+        inventory.source, inventory.machine_id, inventory.slot_number, changed_stock.from_date
+
+),
+
+slot_touches as (
+
+    select * from slots_of_changed_machines
+    union all
+    -- A business date is its source's own, so it may have begun a day before that date in UTC.
+    select
+        stored_stockouts.source,
+        stored_stockouts.machine_id,
+        stored_stockouts.slot_number,
+        stored_stockouts.business_date as from_date
+    from stored_stockouts
+    left join changed_stock
+        on
+            stored_stockouts.source = changed_stock.source
+            and stored_stockouts.machine_id = changed_stock.machine_id
+    where
+        stored_stockouts.is_open
+        or stored_stockouts.ended_at >= {{ add_days('changed_stock.from_date', -1) }}
+
+),
+
+touched_slots as (
+
+    select
+        source,
+        machine_id,
+        slot_number,
+        min(from_date) as from_date,
+        -- As long before as demand is taken from, and a day, as a business date may begin early.
+        {{ add_days(add_days('min(from_date)', -1), '-' ~ var('stockout_demand_days')) }}
+            as events_from
+    from slot_touches
+    group by source, machine_id, slot_number
+
+),
+
+first_touch as (
+
+    select
+        min(from_date) as from_date,
+        min(events_from) as events_from
+    from touched_slots
+
+),
+
+slot_events as (
+
+    select events.*
+    from {{ ref('int_slot_events') }} as events
+    inner join {{ few_rows('touched_slots') }} as touched_slots
+        on
+            events.source = touched_slots.source
+            and events.machine_id = touched_slots.machine_id
+            and events.slot_number = touched_slots.slot_number
+            and events.business_date >= touched_slots.events_from
+    where events.business_date >= (select first_touch.events_from from first_touch)
+
+),
+
+inventory as {{ inlined() }} (
+
+    select days.*
+    from {{ ref('fct_daily_inventory') }} as days
+    inner join {{ few_rows('touched_slots') }} as touched_slots
+        on
+            days.source = touched_slots.source
+            and days.machine_id = touched_slots.machine_id
+            and days.slot_number = touched_slots.slot_number
+            and days.business_date >= touched_slots.from_date
+    where days.business_date >= (select first_touch.from_date from first_touch)
+
+),
+
+{%- else -%}
+
+slot_events as {{ inlined() }} (
 
     select * from {{ ref('int_slot_events') }}
 
 ),
+
+inventory as {{ inlined() }} (
+
+    select * from {{ ref('fct_daily_inventory') }}
+
+),
+
+{%- endif %}
 
 -- No sale can empty a slot on a day on which less left it than was in it: units that a visit adds
 -- only leave more.
@@ -21,7 +156,7 @@ days_at_risk as (
         slot_number,
         business_date,
         opening_stock
-    from {{ ref('fct_daily_inventory') }}
+    from inventory
     where units_sold > 0 and units_sold + units_removed >= opening_stock
 
 ),
@@ -91,11 +226,21 @@ followed_points as (
             partition by source, machine_id, slot_number
             order by occurred_at asc, turn desc
             rows between 1 following and unbounded following
-        ) as next_filled_at,
-        min(case when turn = 'filled' then occurred_at end) over (
-            partition by source, machine_id, slot_number
-        ) as first_filled_at
+        ) as next_filled_at
     from turning_points
+
+),
+
+first_fillings as (
+
+    select
+        source,
+        machine_id,
+        slot_number,
+        min(replenished_at) as first_filled_at
+    from {{ ref('int_replenishments_resolved') }}
+    where quantity_added > 0
+    group by source, machine_id, slot_number
 
 ),
 
@@ -112,10 +257,15 @@ stockouts as (
         followed_points.next_filled_at is null as is_open,
         coalesce(followed_points.next_filled_at, periods.last_event_at) as counted_until,
         greatest(
-            followed_points.first_filled_at,
+            first_fillings.first_filled_at,
             {{ days_before('followed_points.occurred_at', var('stockout_demand_days')) }}
         ) as demand_from
     from followed_points
+    inner join first_fillings
+        on
+            followed_points.source = first_fillings.source
+            and followed_points.machine_id = first_fillings.machine_id
+            and followed_points.slot_number = first_fillings.slot_number
     inner join {{ ref('int_source_periods') }} as periods
         on followed_points.source = periods.source
     where followed_points.turn = 'emptied'
@@ -144,6 +294,35 @@ units_before as (
 
 ),
 
+-- Also those from before the first that may have changed.
+known_stockouts as (
+
+    select
+        source,
+        machine_id,
+        slot_number,
+        started_at,
+        counted_until
+    from stockouts
+    {% if is_incremental() %}
+    union all
+    select
+        stored_stockouts.source,
+        stored_stockouts.machine_id,
+        stored_stockouts.slot_number,
+        stored_stockouts.started_at,
+        stored_stockouts.ended_at as counted_until
+    from stored_stockouts
+    inner join {{ few_rows('touched_slots') }} as touched_slots
+        on
+            stored_stockouts.source = touched_slots.source
+            and stored_stockouts.machine_id = touched_slots.machine_id
+            and stored_stockouts.slot_number = touched_slots.slot_number
+            and stored_stockouts.business_date < touched_slots.from_date
+    {% endif %}
+
+),
+
 seconds_out_before as (
 
     select
@@ -159,7 +338,7 @@ seconds_out_before as (
             }}
         ) as seconds_out
     from stockouts
-    inner join stockouts as earlier
+    inner join known_stockouts as earlier
         on
             stockouts.source = earlier.source
             and stockouts.machine_id = earlier.machine_id
@@ -171,6 +350,13 @@ seconds_out_before as (
 
 ),
 
+-- What this run has seen of the ledger: no more than the inventory that it was built from.
+inventory_seen as (
+
+    select max(_ledger_seq) as ledger_seq from {{ ref('fct_daily_inventory') }}
+
+),
+
 measured_stockouts as (
 
     select
@@ -178,8 +364,10 @@ measured_stockouts as (
         {{ hours_between('stockouts.started_at', 'stockouts.counted_until') }} as duration_hours,
         {{ seconds_between('stockouts.demand_from', 'stockouts.started_at') }}
         - coalesce(seconds_out_before.seconds_out, 0) as seconds_in_stock_before,
-        coalesce(units_before.units_sold, 0) as units_sold_before
+        coalesce(units_before.units_sold, 0) as units_sold_before,
+        inventory_seen.ledger_seq as _ledger_seq
     from stockouts
+    cross join inventory_seen
     left join units_before
         on
             stockouts.source = units_before.source
@@ -193,21 +381,59 @@ measured_stockouts as (
             and stockouts.slot_number = seconds_out_before.slot_number
             and stockouts.started_at = seconds_out_before.started_at
 
-)
+),
 
-select
-    source,
-    machine_id,
-    slot_number,
-    product_id,
-    business_date,
-    started_at,
-    ended_at,
-    is_open,
-    duration_hours,
-    cast(units_sold_before as bigint) as units_sold_before,
-    {{ ratio('seconds_in_stock_before', 3600, 2) }} as hours_in_stock_before,
-    coalesce(
-        {{ ratio('units_sold_before * duration_hours * 3600', 'seconds_in_stock_before', 2) }}, 0
-    ) as estimated_lost_units
-from measured_stockouts
+estimated_stockouts as (
+
+    select
+        source,
+        machine_id,
+        slot_number,
+        product_id,
+        business_date,
+        started_at,
+        ended_at,
+        is_open,
+        duration_hours,
+        cast(units_sold_before as bigint) as units_sold_before,
+        {{ ratio('seconds_in_stock_before', 3600, 2) }} as hours_in_stock_before,
+        coalesce(
+            {{ ratio('units_sold_before * duration_hours * 3600', 'seconds_in_stock_before', 2) }},
+            0
+        ) as estimated_lost_units,
+        _ledger_seq
+    from measured_stockouts
+
+){% if is_incremental() %},
+
+touched_slot_days as (
+
+    select
+        source,
+        machine_id,
+        slot_number,
+        business_date
+    from estimated_stockouts
+    union
+    select
+        stored_stockouts.source,
+        stored_stockouts.machine_id,
+        stored_stockouts.slot_number,
+        stored_stockouts.business_date
+    from stored_stockouts
+    inner join {{ few_rows('touched_slots') }} as touched_slots
+        on
+            stored_stockouts.source = touched_slots.source
+            and stored_stockouts.machine_id = touched_slots.machine_id
+            and stored_stockouts.slot_number = touched_slots.slot_number
+            and stored_stockouts.business_date >= touched_slots.from_date
+
+){% endif %}
+
+{{
+    select_touched(
+        'touched_slot_days',
+        'estimated_stockouts',
+        ['source', 'machine_id', 'slot_number', 'business_date']
+    )
+}}
