@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -488,8 +489,8 @@ class SourceContract:
         """Whether a file with that key (forward slashes) is of this contract."""
         if self.file_pattern is None:
             return False
-        *folders, name = object_key.split("/")
-        if self.folder is not None and (not folders or folders[-1] != self.folder):
+        folders, _, name = object_key.rpartition("/")
+        if self.folder is not None and folders.rpartition("/")[2] != self.folder:
             return False
         return self.file_pattern.fullmatch(name) is not None
 
@@ -559,12 +560,23 @@ class Catalog:
         vendors can both deliver a ``products.csv``. Raises ContractError if two vendors claim the
         file equally.
         """
-        readable = (*self.file_sources, *self.exports)
-        matching = [source for source in readable if source.matches(object_key)]
-        specific = [source for source in matching if source.folder is not None] or matching
-        if len({source.source for source in specific}) > 1:
-            names = " and ".join(source.id for source in specific)
+        folder = object_key.rpartition("/")[0].rpartition("/")[2]
+        matching = self._matching(folder, object_key) or self._matching(None, object_key)
+        if len({source.source for source in matching}) > 1:
+            names = " and ".join(source.id for source in matching)
             raise ContractError(
                 f"{names} both match {object_key!r}; give one of them a folder or a narrower path."
             )
-        return tuple(specific)
+        return matching
+
+    def _matching(self, folder: str | None, object_key: str) -> tuple[SourceContract, ...]:
+        sources = self._sources_by_folder.get(folder, ())
+        return tuple(source for source in sources if source.matches(object_key))
+
+    @cached_property
+    def _sources_by_folder(self) -> Mapping[str | None, Sequence[SourceContract]]:
+        """Under None those that take a name anywhere. Each of thousands of files is looked up."""
+        by_folder: dict[str | None, list[SourceContract]] = defaultdict(list)
+        for source in (*self.file_sources, *self.exports):
+            by_folder[source.folder].append(source)
+        return by_folder

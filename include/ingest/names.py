@@ -12,6 +12,9 @@ import unicodedata
 
 # Of Japanese names everything is a letter but the marks of `_WIDE`.
 _HARMLESS = re.compile(r"[\w .,+=@()#~/・（）【】「」、。&-]*")
+# What nearly every key is: the other rules have nothing to say of it, unless it is long.
+_PLAIN_SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9_.,+=@()#~&-]*"
+_PLAIN = re.compile(f"{_PLAIN_SEGMENT}(?:/{_PLAIN_SEGMENT})*")
 # On disk the name becomes a folder in raw, and folder and version together have a bound.
 _SEGMENT_BYTES = 255
 _KEY_BYTES = 900
@@ -28,6 +31,8 @@ _KINDS = {
 
 def refusal(object_key: str) -> str | None:
     """Why nothing may be made of a file of that key, as the end of a sentence; None if it may."""
+    if len(object_key) <= _SEGMENT_BYTES and _PLAIN.fullmatch(object_key):
+        return None
     segments = object_key.split("/")
     if any(segment in ("", ".", "..") for segment in segments):
         return "its path has an empty, . or .. part"
