@@ -560,8 +560,8 @@ class Catalog:
         vendors can both deliver a ``products.csv``. Raises ContractError if two vendors claim the
         file equally.
         """
-        folder = object_key.rpartition("/")[0].rpartition("/")[2]
-        matching = self._matching(folder, object_key) or self._matching(None, object_key)
+        folders, _, name = object_key.rpartition("/")
+        matching = self._named(name, folders.rpartition("/")[2]) or self._named(name, None)
         if len({source.source for source in matching}) > 1:
             names = " and ".join(source.id for source in matching)
             raise ContractError(
@@ -569,14 +569,18 @@ class Catalog:
             )
         return matching
 
-    def _matching(self, folder: str | None, object_key: str) -> tuple[SourceContract, ...]:
-        sources = self._sources_by_folder.get(folder, ())
-        return tuple(source for source in sources if source.matches(object_key))
+    def _named(self, name: str, folder: str | None) -> tuple[SourceContract, ...]:
+        patterns = self._patterns_by_folder.get(folder, ())
+        return tuple([source for pattern, source in patterns if pattern.fullmatch(name)])
 
     @cached_property
-    def _sources_by_folder(self) -> Mapping[str | None, Sequence[SourceContract]]:
+    def _patterns_by_folder(
+        self,
+    ) -> Mapping[str | None, Sequence[tuple[re.Pattern[str], SourceContract]]]:
         """Under None those that take a name anywhere. Each of thousands of files is looked up."""
-        by_folder: dict[str | None, list[SourceContract]] = defaultdict(list)
+        by_folder: dict[str | None, list[tuple[re.Pattern[str], SourceContract]]]
+        by_folder = defaultdict(list)
         for source in (*self.file_sources, *self.exports):
-            by_folder[source.folder].append(source)
+            if source.file_pattern is not None:
+                by_folder[source.folder].append((source.file_pattern, source))
         return by_folder

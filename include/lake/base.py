@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 
 class LakeError(OSError):
@@ -40,9 +39,11 @@ class Zone(StrEnum):
     MANIFESTS = "manifests"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """One object as a listing shows it. ``etag`` changes when the content may have changed."""
+class StoredObject(NamedTuple):
+    """One object as a listing shows it. ``etag`` changes when the content may have changed.
+
+    A named tuple, as a listing makes one of every object there is.
+    """
 
     key: str
     size_bytes: int

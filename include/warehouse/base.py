@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from include.contracts import DatasetContract
 from include.ingest.plan import BatchLoad, Candidate, ConformedBatch
@@ -33,12 +33,12 @@ class UnknownReferences(WarehouseError):
         self.sequence = sequence
 
 
-@dataclass(frozen=True, slots=True)
-class ListedFile:
+class ListedFile(NamedTuple):
     """A file that a listing of the lake shows, as one source contract sees it.
 
-    ``location`` is its lake key; ``raw_location`` the same if it lies in raw already.
-    ``modified_at`` (UTC) is when it was changed last.
+    A named tuple, as each run makes one of every file there is. ``location`` is its lake key;
+    ``raw_location`` the same if it lies in raw already. ``modified_at`` (UTC) is when it was
+    changed last.
     """
 
     source_contract: str

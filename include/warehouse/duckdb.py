@@ -209,7 +209,7 @@ class DuckDBWarehouse:
         return {(table, column): comment for table, column, comment in rows}
 
     def _compare(self, listed: Sequence[ListedFile]) -> list[tuple[Any, ...]]:
-        columns = {name: [getattr(file, name) for file in listed] for name in ListedFile.__slots__}
+        columns = dict(zip(ListedFile._fields, map(list, zip(*listed, strict=True)), strict=True))
         columns["modified_at"] = [each and naive(each) for each in columns["modified_at"]]
         with self._view_of("listed", **columns):
             return self._fetch(queries.COMPARE)

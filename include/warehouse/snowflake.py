@@ -100,7 +100,7 @@ class SnowflakeWarehouse:
 
     def new_versions(self, listed: Iterable[ListedFile]) -> Iterator[tuple[str, Candidate]]:
         for chunk in _chunks(listed):
-            rows = [{name: getattr(file, name) for name in ListedFile.__slots__} for file in chunk]
+            rows = [file._asdict() for file in chunk]
             with self._explained("comparing files with the ledger"):
                 found = self._fetch(queries.COMPARE, _json(rows))
             yield from map(_candidate, found)

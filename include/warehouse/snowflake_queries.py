@@ -63,7 +63,7 @@ LEDGER_SEQ = "SELECT ledger_seq FROM ops.load_lock"
 
 _LISTED_TYPES = {"size_bytes": "BIGINT", "modified_at": "TIMESTAMP"}
 _LISTED = tuple(
-    Column(name, _LISTED_TYPES.get(name, "VARCHAR"), False, "") for name in ListedFile.__slots__
+    Column(name, _LISTED_TYPES.get(name, "VARCHAR"), False, "") for name in ListedFile._fields
 )
 
 COMPARE = f"""

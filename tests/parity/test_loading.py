@@ -203,8 +203,8 @@ def test_a_file_that_is_gone_from_the_lake_leaves_nothing_behind(
 def test_discovery_finds_new_and_changed_files_and_no_others(warehouse, batch, version):
     warehouse.load(batch(version), SALES, "run")
     known = ListedFile("fleet.sales", version.object_key, "sources/a", 10, version.etag)
-    changed = replace(known, etag="changed", modified_at=datetime(2026, 2, 1, tzinfo=UTC))
-    new = replace(known, object_key="never seen.csv")
+    changed = known._replace(etag="changed", modified_at=datetime(2026, 2, 1, tzinfo=UTC))
+    new = known._replace(object_key="never seen.csv")
 
     found = {
         candidate.object_key: candidate
