@@ -115,6 +115,13 @@ touched_replenishments as (
 
 ),
 
+-- Beside the join, so that the engine makes no key for a visit before.
+first_touch as (
+
+    select min(business_date) as business_date from touched_visits
+
+),
+
 visits_to_build as (
 
     select resolved_visits.*
@@ -123,6 +130,8 @@ visits_to_build as (
         on
             resolved_visits.replenishment_key = touched_visits.replenishment_key
             and resolved_visits.business_date = touched_visits.business_date
+    where
+        resolved_visits.business_date >= (select first_touch.business_date from first_touch)
 
 ),
 

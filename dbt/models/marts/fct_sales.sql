@@ -2,7 +2,7 @@
     config(
         materialized='incremental',
         incremental_strategy='replace_touched',
-        unique_key='sale_key',
+        unique_key=['sale_key', 'business_date'],
     )
 }}
 
@@ -56,9 +56,33 @@ changed_lines as (
 
     select
         sale_key,
-        business_date
+        business_date,
+        earliest_business_date,
+        latest_business_date
     from resolved_lines
     where _ledger_seq > {{ ledger_watermark() }}
+
+),
+
+lines_of_several_days as (
+
+    select * from changed_lines
+    where earliest_business_date <> latest_business_date
+
+),
+
+-- Where a line that came to lie on another day is stored.
+displaced_lines as (
+
+    select
+        stored_sales.sale_key,
+        stored_sales.business_date
+    from stored_sales
+    inner join {{ few_rows('lines_of_several_days') }} as changed_lines
+        on
+            stored_sales.sale_key = changed_lines.sale_key
+            and stored_sales.business_date >= changed_lines.earliest_business_date
+            and stored_sales.business_date <= changed_lines.latest_business_date
 
 ),
 
@@ -76,9 +100,14 @@ departed_lines as (
 
 {{ moved_rows('stored_sales', 'sale_key', name='moved_lines') }}
 
-touched_lines as (
+touched_sales as (
 
-    select * from changed_lines
+    select
+        sale_key,
+        business_date
+    from changed_lines
+    union
+    select * from displaced_lines
     union
     select * from departed_lines
     union
@@ -86,21 +115,14 @@ touched_lines as (
 
 ),
 
--- A line that came to lie on another day is touched on both.
-touched_sales as (
-
-    select distinct sale_key from touched_lines
-
-),
-
 lines_to_build as (
 
     select counted_lines.*
     from counted_lines
-    inner join touched_lines
+    inner join touched_sales
         on
-            counted_lines.sale_key = touched_lines.sale_key
-            and counted_lines.business_date = touched_lines.business_date
+            counted_lines.sale_key = touched_sales.sale_key
+            and counted_lines.business_date = touched_sales.business_date
 
 ),
 
@@ -154,4 +176,4 @@ sales as (
 
 )
 
-{{ select_touched('touched_sales', 'sales', ['sale_key']) }}
+{{ select_touched('touched_sales', 'sales', ['sale_key', 'business_date']) }}
